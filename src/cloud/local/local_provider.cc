@@ -1,0 +1,1 @@
+#include "cloud/local/local_provider.h"

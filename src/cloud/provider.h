@@ -1,0 +1,78 @@
+// What a provider of machines must offer. One implementation a cloud; tests/contract/ holds the suite that each must pass.
+//
+// Shaped by the clouds, not by one of them. EC2 launches N machines in one call, tags the call, and lists them seconds later; Azure Batch
+// resizes a pool of anonymous machines, removes a hundred at a time when the pool is steady, and reports what went wrong minutes later
+// in the pool; a scale set does a bit of both. So:
+//   - a launch asks for a number, not for names, and returns when the request is *accepted*. Machines appear in list();
+//   - what fails later appears in Listing::troubles, with the launch token where the provider knows it;
+//   - a listing says whether it is complete. An instance that is absent from an incomplete one is unknown, not gone;
+//   - terminate() is repeated until the instance is listed as gone or not listed in a complete listing.
+//
+// Calls block, have a deadline, and may be made from several worker threads at once. Nothing here retries: the engine decides.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "model/cluster.h"
+#include "model/instance.h"
+
+namespace slipway::cloud {
+
+struct LaunchRequest {
+  PoolName pool;
+  uint32_t count = 0;
+  // From what is wanted, not from the attempt: a launch whose token was seen before returns the earlier launch and makes nothing, as long
+  // as any of that launch's instances exists.
+  std::string token;
+  model::Market market = model::Market::on_demand;
+};
+
+struct LaunchReceipt {
+  uint32_t accepted = 0;             // at most `count`; the rest was refused at once with `shortfall`
+  std::vector<InstanceId> instances; // when the provider names them at once (EC2, local); else empty (Batch)
+  std::optional<Error> shortfall;
+};
+
+struct PoolTrouble {
+  PoolName pool;
+  std::string launch_token;  // empty when unknown
+  uint32_t count = 0;        // machines it cost; 0 when unknown
+  TimePoint at{};
+  Error error;
+};
+
+struct Listing {
+  std::vector<model::Instance> instances;  // every one that carries our tag, in any state
+  bool complete = true;                    // false: a page, a region or an account could not be read
+  TimePoint as_of{};                       // what the listing is true of; not later than the call's start
+  std::vector<PoolTrouble> troubles;       // since the previous listing
+};
+
+struct Capabilities {
+  Duration consistency_delay{0};       // a new instance may be missing from listings for so long
+  uint32_t terminate_batch_max = 1000; // more are split by the implementation; for planning only
+  bool names_instances_at_launch = true;
+};
+
+class Provider {
+ public:
+  virtual ~Provider() = default;
+  virtual Capabilities capabilities() const = 0;
+
+  // Fails with no_capacity, quota, throttled, denied, bad_config (image, subnet, type), transient, or outcome_unknown (the reply was lost).
+  virtual Result<LaunchReceipt> launch(const LaunchRequest& request, Duration timeout) = 0;
+
+  virtual Result<Listing> list(Duration timeout) = 0;
+
+  // Accepted is not done: look at the next listings. Unknown ids are fine (already gone). Some may be accepted and others not: the
+  // result holds the ids that the provider refused, with the first reason in the log.
+  virtual Result<std::vector<InstanceId>> terminate(const std::vector<InstanceId>& instances, Duration timeout) = 0;
+};
+
+}  // namespace slipway::cloud

@@ -1,0 +1,47 @@
+// A cluster's life on this box: up, down, and finding it again.
+//
+// <state>/                 0700 root; default /var/lib/slipway/<cluster>
+//   version                the layout's version; another one is refused with the way out
+//   lock                   flock: one `up` or `down` at a time
+//   cluster.yaml, prep/    the cluster file as it was brought up → /etc/slipway on the controller
+//   keys/                  munge.key, master.key (0600) → /etc/slipway/keys on the controller
+//   host/                  the machine host: host.sock, host.json, host.log
+//   machines/<id>/         machine.json, log/
+//   run/                   the daemon's sockets → /run/slipway on the controller
+//   data/                  events.db → /var/lib/slipway-data on the controller
+//   slurm/                 StateSaveLocation → /var/spool/slurmctld on the controller
+//   shared/<name>/         shared folders (home)
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/cluster.h"
+
+namespace slipway::deploy {
+
+inline constexpr int layout_version = 1;
+
+using Progress = std::function<void(std::string_view)>;   // "starting the machine host", …
+
+struct UpOptions {
+  std::filesystem::path cluster_file;
+  std::filesystem::path state_base = "/var/lib/slipway";
+  std::filesystem::path programs;          // folder of slipway-agent, slipwayd, slipway-hook, slipway-machines
+  Progress progress;
+};
+
+// Returns when sbatch works on the login node. On failure everything that was made is removed again (a state folder that was there before stays), and
+// the error says what to do. Up on a cluster that is already up is refused.
+Result<void> up(const model::Cluster& cluster, const UpOptions& options);
+
+// Ends every machine and removes state, bridge and links, whatever is left of the cluster; `keep_data` keeps shared/ and data/. Idempotent.
+Result<void> down(const std::filesystem::path& state, bool keep_data, const Progress& progress);
+
+// The state folders of the clusters of this box.
+std::vector<std::filesystem::path> find_clusters(const std::filesystem::path& state_base);
+
+}  // namespace slipway::deploy

@@ -1,0 +1,89 @@
+// What decide() sees: both ends, as last observed, joined into flat tables. The daemon and the simulator fill it; decide() never changes it.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "model/cluster.h"
+#include "model/ids.h"
+#include "model/instance.h"
+#include "model/slurm_state.h"
+
+namespace slipway::engine {
+
+using PoolIndex = uint32_t;                                           // into Spec::pools
+inline constexpr PoolIndex no_pool = std::numeric_limits<uint32_t>::max();
+
+// The parts of the cluster file that decisions need. Made by make_spec().
+struct Spec {
+  struct Pool {
+    PoolName name;
+    uint32_t max = 0;
+    uint32_t warm = 0;
+    Duration idle_reclaim{0};
+    Duration boot_timeout{0};       // launch → agent joined
+    Duration register_timeout{0};   // bound → registered with slurmctld
+  };
+  std::vector<Pool> pools;
+  std::vector<NodeName> reclaim_exclude;   // sorted
+  Duration surplus_grace{30'000};    // an instance that nothing wants is kept so long for the next job before it goes
+  Duration agent_silence{180'000};   // an agent that says nothing for so long is lost
+  Duration consistency_delay{0};     // provider: a new instance may be missing from listings for so long
+  Duration update_patience{5'000};   // before an update of Slurm or a request to the provider that shows no effect is repeated
+};
+Spec make_spec(const model::Cluster& cluster);
+
+struct NodeView {
+  NodeName name;
+  PoolIndex pool = no_pool;          // no_pool: not ours (existing nodes); decide leaves it alone
+  model::SlurmNodeState slurm;
+  std::string address;               // NodeAddr
+  bool busy = false;                 // a job is allocated to it, CONFIGURING jobs included
+  TimePoint last_busy{};             // Slurm's LastBusyTime; epoch: never
+  std::string reason;
+};
+
+// What the daemon knows of an instance's agent.
+enum class AgentState : uint8_t {
+  none,       // never heard of it (since this daemon started)
+  preparing,  // joined; setting up
+  waiting,    // joined; ready for a name
+  starting,   // has a name, starts slurmd
+  serving,    // slurmd runs
+  failed,     // gave up and said why
+  silent,     // was connected; has said nothing for Spec::agent_silence, or its connection ended and it hasn't come back
+};
+
+struct InstanceView {
+  InstanceId id;
+  PoolIndex pool = no_pool;
+  model::InstanceState state = model::InstanceState::pending;
+  std::string address;
+  std::string launch_token;
+  TimePoint launched_at{};
+  AgentState agent = AgentState::none;
+  NodeName bound;                    // the name its agent says it has; empty: none
+  TimePoint agent_since{};           // when it entered `agent`
+  TimePoint slurmd_started{};        // epoch: doesn't run
+  std::string message;               // the agent's failure, or the provider's trouble
+};
+
+struct JobView {
+  JobId id = 0;
+  std::vector<NodeName> nodes;       // the nodes it has been given and waits for, or runs on
+};
+
+struct View {
+  bool slurm_known = false;          // slurmctld answered at least once and its last poll did not fail
+  TimePoint slurm_as_of{};
+  std::vector<NodeView> nodes;       // every node that slurmctld knows
+  bool instances_complete = false;   // the last listing was complete
+  TimePoint instances_as_of{};
+  std::vector<InstanceView> instances;
+  std::vector<JobView> jobs;         // that wait for nodes to boot, in Slurm's order; the front is served first
+};
+
+}  // namespace slipway::engine

@@ -1,0 +1,1 @@
+#include "machines/host.h"

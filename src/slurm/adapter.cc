@@ -1,0 +1,1 @@
+#include "slurm/adapter.h"
