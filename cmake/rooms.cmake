@@ -2,6 +2,10 @@
 
 add_library(slipway_flags INTERFACE)
 target_compile_options(slipway_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror=return-type -Wno-missing-field-initializers)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # GCC 12 sees bounds and initialisation errors in inlined std::string and std::optional that aren't there (GCC bugs 105329, 105562).
+  target_compile_options(slipway_flags INTERFACE -Wno-array-bounds -Wno-restrict -Wno-maybe-uninitialized)
+endif()
 target_include_directories(slipway_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
 target_compile_definitions(slipway_flags INTERFACE SLIPWAY_VERSION="${PROJECT_VERSION}")
 find_program(MOLD mold)
@@ -40,6 +44,8 @@ endfunction()
 function(slipway_static target)
   if(SLIPWAY_STATIC)
     target_link_options(${target} PRIVATE -static)
+    # Otherwise CMake ends the line with -Bdynamic after the last lib*.a, and mold believes it.
+    set_target_properties(${target} PROPERTIES LINK_SEARCH_START_STATIC ON LINK_SEARCH_END_STATIC ON)
   endif()
 endfunction()
 

@@ -1,7 +1,7 @@
 // Time as everything in the house sees it.
 //
-// TimePoint is wall-clock time in milliseconds since the Unix epoch, because Slurm's and the clouds' times are. Only the edges own a
-// SystemClock; everything else takes a `const Clock&` or a TimePoint.
+// TimePoint is wall-clock time in milliseconds since the Unix epoch, because Slurm's and the clouds' times are. Only
+// the edges own a SystemClock; everything else takes a `const Clock&` or a TimePoint.
 #pragma once
 
 #include <chrono>
@@ -18,7 +18,8 @@ class Clock {
   virtual TimePoint now() const = 0;
 };
 
-// The system's time at construction plus the steady time since: it never steps back while the process lives. Thread-safe.
+// The system's time at construction plus the steady time since: it never steps back while the process lives.
+// Thread-safe.
 class SystemClock final : public Clock {
  public:
   SystemClock();

@@ -33,7 +33,8 @@ class Fd {
 Result<std::string> read_file(const std::filesystem::path& path, size_t bytes_max = 64 << 20);
 // The last `bytes_max` bytes of the file, cut at a line's start.
 Result<std::string> read_tail(const std::filesystem::path& path, size_t bytes_max);
-// Writes beside `path` and renames over it, so that a reader sees the old or the new text, never a part; synced to disk.
+// Writes beside `path` and renames over it, so that a reader sees the old or the new text, never a part; synced to
+// disk.
 Result<void> write_file(const std::filesystem::path& path, std::string_view text, mode_t mode = 0644);
 // Makes the folder and its parents; sets `mode` on the last one.
 Result<void> make_folder(const std::filesystem::path& path, mode_t mode = 0755);

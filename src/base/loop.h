@@ -1,10 +1,12 @@
-// A small event loop: file descriptors, timers, and messages from other threads. One thread runs it and calls every callback.
+// A small event loop: file descriptors, timers, and messages from other threads. One thread runs it and calls every
+// callback.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "base/clock.h"
 
@@ -20,7 +22,8 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  // Calls `callback(events)` with epoll's event bits whenever `fd` has one of `events` (level-triggered). One watch per fd.
+  // Calls `callback(events)` with epoll's event bits whenever `fd` has one of `events` (level-triggered). One watch per
+  // fd.
   void watch(int fd, uint32_t events, std::function<void(uint32_t)> callback);
   void change(int fd, uint32_t events);
   // Safe from inside any callback, the fd's own included; must come before the fd is closed.
@@ -40,8 +43,9 @@ class Loop {
   std::unique_ptr<Impl> impl_;
 };
 
-// Runs blocking work off the loop's thread. `work` runs on one of `threads` threads; `done` runs on the loop with its result.
-// Work is started in the order given. The destructor waits for running work and drops what has not started.
+// Runs blocking work off the loop's thread. `work` runs on one of `threads` threads; `done` runs on the loop with its
+// result. Work is started in the order given. The destructor (on the loop's thread) waits for running work and drops
+// what has not started; after it no `done` is called any more.
 class Workers {
  public:
   Workers(Loop& loop, unsigned threads);

@@ -1,7 +1,7 @@
 // Results of operations that can fail, and the few kinds of failure that somebody reacts to.
 //
-// A bug is a CHECK (base/check.h); an operator's mistake is a list of config::Problem; everything else that can go wrong is an
-// Error carried in a Result. A code exists only if some caller does something different because of it.
+// A bug is a CHECK (base/check.h); an operator's mistake is a list of config::Problem; everything else that can go
+// wrong is an Error carried in a Result. A code exists only if some caller does something different because of it.
 #pragma once
 
 #include <chrono>
@@ -42,12 +42,17 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
 using Failure = tl::unexpected<Error>;
 
 // A failed Result of any type: `return fail(ErrorCode::not_found, "no such machine: i-7");`
-inline Failure fail(ErrorCode code, std::string message) { return Failure(Error{code, std::move(message)}); }
-inline Failure fail(Error error) { return Failure(std::move(error)); }
+inline Failure fail(ErrorCode code, std::string message) {
+  return Failure(Error{code, std::move(message)});
+}
+inline Failure fail(Error error) {
+  return Failure(std::move(error));
+}
 
 // The current errno in words, prefixed: errno_message("open /x") = "open /x: No such file or directory".
 std::string errno_message(std::string_view what);
-// A failure from errno: ENOENT is not_found, EACCES and EPERM are denied, ENOSPC is no_capacity, the rest are permanent.
+// A failure from errno: ENOENT is not_found, EACCES and EPERM are denied, ENOSPC is no_capacity, the rest are
+// permanent.
 Failure fail_errno(std::string_view what);
 
 }  // namespace slipway

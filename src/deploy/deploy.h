@@ -3,7 +3,7 @@
 // <state>/                 0700 root; default /var/lib/slipway/<cluster>
 //   version                the layout's version; another one is refused with the way out
 //   lock                   flock: one `up` or `down` at a time
-//   cluster.yaml, prep/    the cluster file as it was brought up → /etc/slipway on the controller
+//   cluster.yaml           the cluster as it was brought up, complete in itself → /etc/slipway on the controller
 //   keys/                  munge.key, master.key (0600) → /etc/slipway/keys on the controller
 //   host/                  the machine host: host.sock, host.json, host.log
 //   machines/<id>/         machine.json, log/
@@ -25,23 +25,29 @@ namespace slipway::deploy {
 
 inline constexpr int layout_version = 1;
 
-using Progress = std::function<void(std::string_view)>;   // "starting the machine host", …
+using Progress = std::function<void(std::string_view)>;  // "starting the machine host", …
 
 struct UpOptions {
-  std::filesystem::path cluster_file;
   std::filesystem::path state_base = "/var/lib/slipway";
-  std::filesystem::path programs;          // folder of slipway-agent, slipwayd, slipway-hook, slipway-machines
+  std::filesystem::path programs;  // folder of slipway-agent, slipwayd, slipway-hook, slipway-machines
   Progress progress;
+  std::function<bool()> interrupted;  // asked while waiting; true ends `up` as a failure, with everything removed again
 };
 
-// Returns when sbatch works on the login node. On failure everything that was made is removed again (a state folder that was there before stays), and
-// the error says what to do. Up on a cluster that is already up is refused.
+// Returns when sbatch works on the login node. On failure everything that was made is removed again (a state folder
+// that was there before stays), and the error says what to do. Up on a cluster that is already up is refused.
 Result<void> up(const model::Cluster& cluster, const UpOptions& options);
 
-// Ends every machine and removes state, bridge and links, whatever is left of the cluster; `keep_data` keeps shared/ and data/. Idempotent.
+// Ends every machine and removes state, bridge and links, whatever is left of the cluster; `keep_data` keeps shared/
+// and data/. Idempotent. Waits for an `up` that is at work on the same cluster.
 Result<void> down(const std::filesystem::path& state, bool keep_data, const Progress& progress);
 
-// The state folders of the clusters of this box.
+// The state folders of the clusters of this box, those that only kept their data left out; sorted by name.
 std::vector<std::filesystem::path> find_clusters(const std::filesystem::path& state_base);
+
+// Paths inside the state folder, for everybody who must agree on them.
+std::filesystem::path api_socket(const std::filesystem::path& state);         // <state>/run/api.sock
+std::filesystem::path kept_cluster_file(const std::filesystem::path& state);  // <state>/cluster.yaml
+std::filesystem::path host_log(const std::filesystem::path& state);           // <state>/host/host.log
 
 }  // namespace slipway::deploy

@@ -1,9 +1,10 @@
-// What decide() remembers between rounds. All of it may be lost at any time (a restart, the other controller): the next look at both ends leads to
-// the same goal, at worst `update_patience` later.
+// What decide() remembers between rounds. All of it may be lost at any time (a restart, the other controller): the next
+// look at both ends leads to the same goal, at worst `update_patience` later.
 #pragma once
 
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -14,40 +15,79 @@ namespace slipway::engine {
 
 struct LaunchMemory {
   PoolIndex pool = no_pool;
-  uint32_t count = 0;              // asked for; what was refused is subtracted
+  uint32_t count = 0;  // asked for; what was refused is subtracted
   TimePoint at{};
-  bool answered = false;           // the provider accepted (or the outcome is unknown); until then the request is on its way
+  bool answered = false;    // the provider accepted (or the outcome is unknown); until then the request is on its way
+  TimePoint answered_at{};  // the first round after the answer
+  bool outcome_unknown = false;  // the reply was lost; asking again uses the same token
+  uint32_t visible = 0;          // of it, in the last listing
 };
 
 struct NodeMemory {
-  InstanceId bound;                // decided here; the agent may not have said so yet
+  InstanceId bound;  // decided here; the agent may not have said so yet
   TimePoint bound_at{};
-  TimePoint wanted_since{};        // first seen POWERING_UP without an instance
-  TimePoint since{};               // of the present situation
-  TimePoint told_at{};             // last update sent to Slurm for it, so that it is not repeated every round
-  uint32_t boots_failed = 0;       // since it was last up; a give-up limit and the next reason hang on it
+  TimePoint bind_sent_at{};
+  TimePoint seen_at{};        // as_of of the last listing that showed `bound`
+  TimePoint wanted_since{};   // first seen POWERING_UP
+  TimePoint since{};          // of the present situation
+  TimePoint told_at{};        // last update sent to Slurm for it, so that it is not repeated every round
+  uint32_t boots_failed = 0;  // since it was last up; a give-up limit and the next reason hang on it
   uint8_t situation = 0;
+  uint8_t power = 255;           // the last round's Power; 255: none
+  bool recovering = false;       // it was DOWN; say so when it is back
+  TimePoint up_since{};          // first seen up: idleness counts from here at the earliest
+  TimePoint unwell_since{};      // up, and not in good health since; epoch: well
+  TimePoint restarted_at{};      // slurmd, by us
+  TimePoint power_up_told_at{};  // to keep enough nodes warm
+  PoolIndex pool = no_pool;
+  uint64_t round = 0;          // the last round that looked at it
+  uint32_t work = 0;           // its place in that round's table
+  uint32_t instance_hint = 0;  // where its machine was in the last listing; only a hint
   std::string last_failure;
 };
 
-struct InstanceMemory {
-  TimePoint missing_since{};       // absent from complete listings since
-  TimePoint terminate_at{};        // asked for then
-  TimePoint unneeded_since{};      // not bound, nothing wants it
+struct InstanceMemory {  // only of instances that no node has, or that are being terminated
+  TimePoint first_seen{};
+  TimePoint terminate_at{};    // asked for then
+  TimePoint unneeded_since{};  // not bound, nothing wants it
+  std::string reason;          // of the termination
 };
 
 struct PoolMemory {
-  TimePoint not_before{};          // after a refusal: no launch before
-  uint32_t refusals = 0;           // in a row
-  std::string why;                 // the last refusal
-  uint64_t launches = 0;           // for tokens of attempts that left nothing behind
+  TimePoint not_before{};  // after a refusal: no launch before
+  uint32_t refusals = 0;   // in a row
+  std::string why;         // the last refusal
+  uint64_t launches = 0;   // accepted launches that left nothing behind; part of the next token
+  uint32_t boots_failed =
+      0;  // times that boots failed since a node of the pool last came up; those within seconds count once
+  TimePoint boot_failed_at{};  // the last of them
+  std::string unnoted;         // a refusal that is not yet among the notes
+};
+
+// Where decide() found each of View::nodes in Memory::nodes the last time: saves the hash of every node that isn't
+// asleep. A copy starts without.
+struct NodeHints {
+  std::vector<std::pair<const NodeName, NodeMemory>*> entries;
+
+  NodeHints() = default;
+  NodeHints(const NodeHints&) {}
+  NodeHints(NodeHints&&) = default;
+  NodeHints& operator=(const NodeHints&) {
+    entries.clear();
+    return *this;
+  }
+  NodeHints& operator=(NodeHints&&) = default;
+  ~NodeHints() = default;
 };
 
 struct Memory {
-  std::unordered_map<std::string, LaunchMemory> launches;      // by token
-  std::unordered_map<NodeName, NodeMemory> nodes;              // only nodes that aren't asleep
+  TimePoint first_round{};  // when this memory began; silence counts from here
+  uint64_t round = 0;
+  std::unordered_map<std::string, LaunchMemory> launches;  // by token
+  std::unordered_map<NodeName, NodeMemory> nodes;  // only nodes that aren't asleep; only decide() adds and removes
+  NodeHints hints;
   std::unordered_map<InstanceId, InstanceMemory> instances;
-  std::vector<PoolMemory> pools;                               // by PoolIndex
+  std::vector<PoolMemory> pools;  // by PoolIndex
 };
 
 }  // namespace slipway::engine

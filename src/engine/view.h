@@ -1,4 +1,5 @@
-// What decide() sees: both ends, as last observed, joined into flat tables. The daemon and the simulator fill it; decide() never changes it.
+// What decide() sees: both ends, as last observed, joined into flat tables. The daemon and the simulator fill it;
+// decide() never changes it.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@
 
 namespace slipway::engine {
 
-using PoolIndex = uint32_t;                                           // into Spec::pools
+using PoolIndex = uint32_t;  // into Spec::pools
 inline constexpr PoolIndex no_pool = std::numeric_limits<uint32_t>::max();
 
 // The parts of the cluster file that decisions need. Made by make_spec().
@@ -24,25 +25,36 @@ struct Spec {
     uint32_t max = 0;
     uint32_t warm = 0;
     Duration idle_reclaim{0};
-    Duration boot_timeout{0};       // launch → agent joined
-    Duration register_timeout{0};   // bound → registered with slurmctld
+    Duration boot_timeout{0};      // launch → agent joined
+    Duration register_timeout{0};  // bound → registered with slurmctld
   };
+  std::string cluster;  // part of launch tokens, so that two clusters in one account never share one
   std::vector<Pool> pools;
-  std::vector<NodeName> reclaim_exclude;   // sorted
-  Duration surplus_grace{30'000};    // an instance that nothing wants is kept so long for the next job before it goes
-  Duration agent_silence{180'000};   // an agent that says nothing for so long is lost
-  Duration consistency_delay{0};     // provider: a new instance may be missing from listings for so long
-  Duration update_patience{5'000};   // before an update of Slurm or a request to the provider that shows no effect is repeated
+  std::vector<NodeName> reclaim_exclude;  // sorted
+  Duration surplus_grace{30'000};   // an instance that nothing wants is kept so long for the next job before it goes
+  Duration agent_silence{180'000};  // an agent that says nothing for so long is lost
+  Duration consistency_delay{0};    // provider: a new instance may be missing from listings for so long
+  Duration update_patience{
+      5'000};  // before an update of Slurm or a request to the provider that shows no effect is repeated
+  Duration ghost_grace{
+      30'000};  // slurmctld may lose POWERING_UP in a crash; the booting machine's registration makes the node up again
+  Duration settle{6'000};  // after our own restart: agents reconnect within this; until then their silence says nothing
+  Duration reconnect_patience{15'000};  // an agent that is `silent` for less than this may just be reconnecting
+  Duration stuck_after{10'000};         // slurmd runs for so long and isn't registered: restart it
+  Duration restart_every{20'000};       // at most
+  Duration crowd_allowance{
+      50};  // added to stuck_after and register_timeout for each node that powers up: slurmctld registers one by one
+  uint32_t boots_failed_max = 5;  // machines that failed for one node; then Slurm gets it back, DOWN
 };
 Spec make_spec(const model::Cluster& cluster);
 
 struct NodeView {
   NodeName name;
-  PoolIndex pool = no_pool;          // no_pool: not ours (existing nodes); decide leaves it alone
+  PoolIndex pool = no_pool;  // no_pool: not ours (existing nodes); decide leaves it alone
   model::SlurmNodeState slurm;
-  std::string address;               // NodeAddr
-  bool busy = false;                 // a job is allocated to it, CONFIGURING jobs included
-  TimePoint last_busy{};             // Slurm's LastBusyTime; epoch: never
+  std::string address;    // NodeAddr
+  bool busy = false;      // a job is allocated to it, CONFIGURING jobs included
+  TimePoint last_busy{};  // Slurm's LastBusyTime; epoch: never
   std::string reason;
 };
 
@@ -54,7 +66,7 @@ enum class AgentState : uint8_t {
   starting,   // has a name, starts slurmd
   serving,    // slurmd runs
   failed,     // gave up and said why
-  silent,     // was connected; has said nothing for Spec::agent_silence, or its connection ended and it hasn't come back
+  silent,  // was connected; has said nothing for Spec::agent_silence, or its connection ended and it hasn't come back
 };
 
 struct InstanceView {
@@ -65,25 +77,26 @@ struct InstanceView {
   std::string launch_token;
   TimePoint launched_at{};
   AgentState agent = AgentState::none;
-  NodeName bound;                    // the name its agent says it has; empty: none
-  TimePoint agent_since{};           // when it entered `agent`
-  TimePoint slurmd_started{};        // epoch: doesn't run
-  std::string message;               // the agent's failure, or the provider's trouble
+  NodeName bound;              // the name its agent says it has; empty: none
+  TimePoint agent_since{};     // when it entered `agent`
+  TimePoint slurmd_started{};  // epoch: doesn't run
+  std::string message;         // the agent's failure, or the provider's trouble
+  bool trouble = false;        // the provider says that it is broken; a message without an agent means the same
 };
 
 struct JobView {
   JobId id = 0;
-  std::vector<NodeName> nodes;       // the nodes it has been given and waits for, or runs on
+  std::vector<NodeName> nodes;  // the nodes it has been given and waits for, or runs on
 };
 
 struct View {
-  bool slurm_known = false;          // slurmctld answered at least once and its last poll did not fail
+  bool slurm_known = false;  // slurmctld answered at least once and its last poll did not fail
   TimePoint slurm_as_of{};
-  std::vector<NodeView> nodes;       // every node that slurmctld knows
-  bool instances_complete = false;   // the last listing was complete
+  std::vector<NodeView> nodes;      // every node that slurmctld knows
+  bool instances_complete = false;  // the last listing was complete
   TimePoint instances_as_of{};
   std::vector<InstanceView> instances;
-  std::vector<JobView> jobs;         // that wait for nodes to boot, in Slurm's order; the front is served first
+  std::vector<JobView> jobs;  // that wait for nodes to boot, in Slurm's order; the front is served first
 };
 
 }  // namespace slipway::engine

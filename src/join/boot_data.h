@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/cluster.h"
 
 namespace slipway::join {
 
@@ -19,8 +20,13 @@ struct BootData {
   std::string address;      // its own IPv4
   std::string daemon;       // "198.18.0.2:6830"; on the controller, where its daemon listens
   std::string secret;       // 64 hex digits: this machine's own key; nobody else can read it
+  std::string hostname;     // optional; empty: the role's name, for compute machines the one they have until they are bound
+  std::string prep;         // optional; the controller's prep script
+  std::vector<model::User> users;  // optional; the controller's, whose agent has no daemon to ask
 };
 
+// Unknown keys are ignored: the machine host and later agents add theirs. bad_config names the first key that is missing or wrong. A
+// compute or login machine must have instance, daemon and secret; a controller an address and daemon.
 Result<BootData> parse_boot_data(std::string_view json);
 std::string to_json(const BootData& data);
 

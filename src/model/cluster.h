@@ -74,6 +74,9 @@ struct User {
   uint32_t uid = 0;                 // also the gid
 };
 
+// An idle_reclaim that never comes: ten years, which can be added to any TimePoint.
+inline constexpr Duration idle_reclaim_never = std::chrono::hours(24 * 3650);
+
 struct Cluster {
   std::string name;                 // [a-z][a-z0-9-]{0,31}
   ProviderKind provider = ProviderKind::local;

@@ -1,8 +1,11 @@
-// Slurm through its own commands: one binary works with every release from 22.05 on. Blocking, with deadlines; for workers.
+// Slurm through its own commands: one binary works with every release from 22.05 on. Blocking, with deadlines; for
+// workers.
 #pragma once
 
+#include <compare>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -11,12 +14,12 @@
 namespace slipway::slurm {
 
 struct Version {
-  int major = 0;   // 22
-  int minor = 0;   // 5
+  int major = 0;  // 22
+  int minor = 0;  // 5
   int patch = 0;
   auto operator<=>(const Version&) const = default;
 };
-Result<Version> parse_version(std::string_view text);   // "slurm-wlm 22.05.8" or "slurm 24.11.5"
+Result<Version> parse_version(std::string_view text);  // "slurm-wlm 22.05.8" or "slurm 24.11.5"
 // Of the slurmctld (or, without one, scontrol) that is installed here; not_found names the package to install.
 Result<Version> installed_version();
 
@@ -25,34 +28,41 @@ enum class NodeChange {
   down,        // State=DOWN with a reason: its jobs are requeued or end with NODE_FAIL
   power_down,  // State=POWER_DOWN: when idle
   power_down_force,
-  power_up,    // State=POWER_UP
-  resume,      // State=RESUME: ends POWERING_DOWN at once; brings DOWN back to IDLE
+  power_up,  // State=POWER_UP
+  resume,    // State=RESUME: ends POWERING_DOWN at once; brings DOWN back to IDLE
 };
 
 struct NodeUpdate {
   NodeChange change = NodeChange::resume;
   std::vector<NodeName> nodes;
-  std::vector<std::string> addresses;   // bind only; same length
-  std::vector<std::string> hostnames;   // bind only; same length
+  std::vector<std::string> addresses;  // bind only; same length
+  std::vector<std::string> hostnames;  // bind only; same length
   std::string reason;
 };
 
 class Adapter {
  public:
   struct Options {
-    std::string conf;                   // SLURM_CONF for the commands; empty: Slurm's own search
-    Duration timeout{20'000};           // of each command
+    std::string conf;          // SLURM_CONF for the commands; empty: Slurm's own search
+    Duration timeout{20'000};  // of each command
   };
   explicit Adapter(Options options);
 
-  Result<std::vector<Node>> nodes() const;      // every node, CLOUD ones that are powered down included
-  Result<std::vector<Job>> jobs() const;        // pending and active ones
-  // One `scontrol update` per update, split only where an argument would exceed the kernel's 128 KiB. When Slurm refuses a list, the
-  // rest of it is tried node by node so that one bad node holds nobody up; the failure names those that were refused.
+  // Every node, CLOUD ones that are powered down included.
+  Result<std::vector<Node>> nodes() const;
+  // Only these: cheap enough to ask many times a second while nodes boot. Unknown names are left out.
+  Result<std::vector<Node>> nodes(const std::vector<NodeName>& names) const;
+  Result<std::vector<Job>> jobs() const;  // pending and active ones
+  // One `scontrol update` per update, split only where an argument would exceed the kernel's 128 KiB. When Slurm
+  // refuses a list, it is tried in ever smaller parts so that one bad node holds nobody up; the failure names those
+  // that were refused. A slurmctld that doesn't answer is a transient failure at once.
   Result<void> update(const NodeUpdate& update) const;
   Result<void> reconfigure() const;
-  Result<void> ping() const;                    // slurmctld answers
+  Result<void> ping() const;  // slurmctld answers
+  // The job's AdminComment: the user's own Comment is left alone.
   Result<void> set_job_comment(JobId job, const std::string& comment) const;
+  // Takes away the delay (cred_expire) after which a job that lost its node may start again.
+  Result<void> start_now(JobId job) const;
 
  private:
   Options options_;

@@ -1,1 +1,5 @@
-int main() { return 2; }
+#include "cli/commands.h"
+
+int main(int argc, char** argv) {
+  return slipway::cli::run(argc, argv);
+}

@@ -1,1 +1,78 @@
-int main() { return 2; }
+// slipway-machines: the machine host of one cluster (machines/host.h). `slipway up` starts it.
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "machines/host.h"
+
+namespace {
+
+constexpr const char* usage =
+    "usage: slipway-machines --cluster NAME --state FOLDER --subnet NETWORK/PREFIX --programs FOLDER [--share "
+    "SOURCE:TARGET[:ro]]...\n"
+    "\n"
+    "Makes, lists and ends the machines of one cluster on this box, on the Unix socket FOLDER/host/host.sock. Needs "
+    "root.\n"
+    "Runs in the foreground and logs to stderr. SIGTERM stops it and leaves its machines running.\n";
+
+constexpr int wrong_usage = 2;
+
+bool add_share(std::string_view text, std::vector<slipway::machines::Mount>& shared) {
+  slipway::machines::Mount mount;
+  if (text.ends_with(":ro")) {
+    mount.read_only = true;
+    text.remove_suffix(3);
+  }
+  // The source may hold colons, the target can't.
+  size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0 || colon + 1 == text.size()) return false;
+  mount.source = text.substr(0, colon);
+  mount.target = text.substr(colon + 1);
+  shared.push_back(std::move(mount));
+  return true;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  slipway::machines::HostOptions options;
+  for (int i = 1; i < count; ++i) {
+    std::string_view word = words[i];
+    if (word == "--help" || word == "-h") {
+      std::fputs(usage, stdout);
+      return 0;
+    }
+    if (i + 1 == count) {
+      std::fprintf(stderr, "slipway-machines: %s needs a value, or isn't known\n%s", words[i], usage);
+      return wrong_usage;
+    }
+    std::string value = words[++i];
+    if (word == "--cluster") {
+      options.cluster = value;
+    } else if (word == "--state") {
+      options.state = value;
+    } else if (word == "--subnet") {
+      options.subnet = value;
+    } else if (word == "--programs") {
+      options.programs = value;
+    } else if (word == "--share") {
+      if (!add_share(value, options.shared)) {
+        std::fprintf(stderr, "slipway-machines: --share wants SOURCE:TARGET, not '%s'\n", value.c_str());
+        return wrong_usage;
+      }
+    } else {
+      std::fprintf(stderr, "slipway-machines: unknown option %s\n%s", words[i - 1], usage);
+      return wrong_usage;
+    }
+  }
+  if (options.cluster.empty() || options.state.empty() || options.subnet.empty() || options.programs.empty()) {
+    std::fputs(usage, stderr);
+    return wrong_usage;
+  }
+  auto ran = slipway::machines::run_host(options);
+  if (!ran) {
+    std::fprintf(stderr, "slipway-machines: %s\n", ran.error().message.c_str());
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,206 @@
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "config/names.h"
+#include "config/read.h"
+#include "config/units.h"
+#include "config/words.h"
+
+namespace slipway::config {
+namespace {
+
+constexpr uint64_t nodes_max = 100'000;
+constexpr uint64_t cpus_max = 65'533;           // Slurm counts CPUs in 16 bits
+constexpr uint64_t weight_max = 4'000'000'000;  // and weights in 32
+constexpr uint64_t memory_mib_min = 64;         // less doesn't start slurmd
+constexpr uint64_t memory_mib_max = 64ull << 20;
+constexpr Duration boot_timeout_default = std::chrono::seconds(60);
+constexpr size_t list_max = 64;
+
+constexpr std::array<std::string_view, 12> pool_keys = {"max",    "warm",     "cpus",         "memory",
+                                                        "gres",   "features", "idle_reclaim", "boot_timeout",
+                                                        "weight", "image",    "prep",         "market"};
+constexpr std::array<std::string_view, 13> pool_keys_and_provider = {
+    "max",          "warm",   "cpus",  "memory", "gres",   "features", "idle_reclaim",
+    "boot_timeout", "weight", "image", "prep",   "market", "provider"};
+constexpr std::array<LaterKey, 6> pool_later = {
+    {{"machines",
+      "names a cloud's machine types, which provider local doesn't have; say the shape with 'cpus', 'memory' and "
+      "'gres'"},
+     {"placement", "is for clouds; on one box all machines are next to each other; leave it out"},
+     {"containers", "isn't available with provider local yet; leave it out"},
+     {"scratch", "isn't available with provider local yet; leave it out"},
+     {"azure", "isn't available yet: this release has only provider local; leave it out"},
+     {"aws", "isn't available yet: this release has only provider local; leave it out"}}};
+constexpr std::array<Synonym, 12> pool_synonyms = {{{"size", "max"},
+                                                    {"count", "max"},
+                                                    {"nodes", "max"},
+                                                    {"max_nodes", "max"},
+                                                    {"min", "warm"},
+                                                    {"min_nodes", "warm"},
+                                                    {"cores", "cpus"},
+                                                    {"vcpus", "cpus"},
+                                                    {"ram", "memory"},
+                                                    {"gpus", "gres"},
+                                                    {"gpu", "gres"},
+                                                    {"script", "prep"}}};
+
+std::vector<std::string> read_features(Context& context, const Field& field) {
+  std::vector<std::string> out;
+  std::set<std::string> seen;
+  for (const Word& word : read_words(context.problems, field, "a feature like avx512")) {
+    if (auto trouble = feature_trouble(word.text); !trouble.empty()) {
+      context.problems.error(word.at, field.path + ": " + trouble);
+    } else if (!seen.insert(word.text).second) {
+      context.problems.error(word.at,
+                             field.path + ": the feature " + show(word.text) + " is named twice; expected each once");
+    } else {
+      out.push_back(word.text);
+    }
+  }
+  if (out.size() > list_max) {
+    context.problems.error(field.at, field.path + ": has " + std::to_string(out.size()) +
+                                         " features; expected at most " + std::to_string(list_max));
+  }
+  return out;
+}
+
+std::vector<std::string> read_gres(Context& context, const Field& field) {
+  std::vector<std::string> out;
+  std::set<std::string> seen;
+  for (const Word& word : read_words(context.problems, field, "a GRES like gpu:2")) {
+    // One text may hold several, as in slurm.conf: "gpu:2,nvme:1".
+    for (size_t start = 0; start <= word.text.size();) {
+      size_t comma = std::min(word.text.find(',', start), word.text.size());
+      auto gres = parse_gres(std::string_view(word.text).substr(start, comma - start));
+      start = comma + 1;
+      if (!gres) {
+        context.problems.error(word.at, field.path + ": " + gres.error().message);
+      } else if (!seen.insert(gres_kind(*gres)).second) {
+        context.problems.error(word.at, field.path + ": the GRES " + show(gres_kind(*gres)) +
+                                            " is named twice; expected each once, with its whole count");
+      } else {
+        out.push_back(*gres);
+      }
+    }
+  }
+  if (out.size() > list_max) {
+    context.problems.error(field.at, field.path + ": has " + std::to_string(out.size()) + " GRES; expected at most " +
+                                         std::to_string(list_max));
+  }
+  return out;
+}
+
+void read_market(Context& context, const Field& field) {
+  static constexpr std::array<std::string_view, 3> markets = {"on_demand", "spot", "spot_then_on_demand"};
+  auto text = read_text(context.problems, field, "'on_demand'");
+  if (!text || *text == "on_demand") return;
+  if (*text == "spot" || *text == "spot_then_on_demand") {
+    context.problems.error(
+        field.at, field.path + ": " + show(*text) +
+                      " isn't available with provider local: one's own box has no spot market; leave 'market' out");
+    return;
+  }
+  context.problems.error(field.at, field.path + ": unknown market " + show(*text) + "; expected 'on_demand'" +
+                                       did_you_mean(*text, markets));
+}
+
+PoolDraft read_pool(Context& context, const NamedField& named) {
+  Problems& problems = context.problems;
+  PoolDraft draft;
+  draft.name_at = named.key_at;
+  draft.max_at = named.key_at;
+  model::Pool& pool = draft.pool;
+  pool.name = PoolName(named.name);
+  pool.boot_timeout = boot_timeout_default;
+  // 'provider' is accepted but not offered: there is one for now.
+  bool has_provider = false;
+  if (named.field.node->kind == NodeKind::map) {
+    for (const Entry& entry : named.field.node->entries) has_provider = has_provider || entry.key == "provider";
+  }
+  Vocabulary vocabulary{pool_keys, pool_later, pool_synonyms};
+  if (has_provider) vocabulary.keys = pool_keys_and_provider;
+  MapReader map(problems, named.field, vocabulary);
+  if (!map.usable()) return draft;
+  if (auto provider = map.get("provider")) read_provider(context, *provider);
+  if (auto max = map.get("max")) {
+    draft.max_at = max->at;
+    if (auto number = read_count(problems, *max, 1, nodes_max)) pool.max = static_cast<uint32_t>(*number);
+  } else if (map.lacks("max")) {
+    problems.error(
+        named.key_at,
+        named.field.path + ": 'max' is missing; expected how many nodes the pool may grow to, for example max: 4");
+  }
+  if (auto warm = map.get("warm")) {
+    auto number = read_count(problems, *warm, 0, nodes_max);
+    if (number && pool.max > 0 && *number > pool.max) {
+      problems.error(warm->at, warm->path + ": " + std::to_string(*number) + " is more than the pool's max of " +
+                                   std::to_string(pool.max) + "; expected at most that; lower 'warm' or raise 'max'");
+    } else if (number) {
+      pool.warm = static_cast<uint32_t>(*number);
+      if (pool.max > 0 && pool.warm == pool.max) {
+        problems.warning(warm->at, warm->path + ": all " + std::to_string(pool.max) +
+                                       " nodes are kept ready, so the pool never shrinks and idle_reclaim means "
+                                       "nothing for it; lower 'warm' if "
+                                       "it should");
+      }
+    }
+  }
+  if (auto cpus = map.get("cpus")) {
+    if (auto number = read_count(problems, *cpus, 1, cpus_max)) pool.shape.cpus = static_cast<uint32_t>(*number);
+  }
+  if (auto memory = map.get("memory")) {
+    if (auto text = read_text(problems, *memory, "a size like 4GiB")) {
+      auto mib = parse_memory_mib(*text);
+      if (!mib) {
+        problems.error(memory->at, memory->path + ": " + mib.error().message);
+      } else if (*mib < memory_mib_min || *mib > memory_mib_max) {
+        problems.error(memory->at, memory->path + ": " + show(*text) +
+                                       (*mib < memory_mib_min ? " is too small" : " is too large") +
+                                       "; expected from 64MiB to 64TiB");
+      } else {
+        pool.shape.memory_mib = *mib;
+      }
+    }
+  }
+  if (auto gres = map.get("gres")) pool.shape.gres = read_gres(context, *gres);
+  if (auto features = map.get("features")) pool.features = read_features(context, *features);
+  if (auto idle = map.get("idle_reclaim")) pool.idle_reclaim = read_idle_reclaim(context, *idle);
+  if (auto boot = map.get("boot_timeout")) {
+    if (auto time = read_duration(problems, *boot, std::chrono::seconds(1), std::chrono::hours(24)))
+      pool.boot_timeout = *time;
+  }
+  if (auto weight = map.get("weight")) {
+    if (auto number = read_count(problems, *weight, 0, weight_max)) pool.weight = static_cast<uint32_t>(*number);
+  }
+  if (auto image = map.get("image")) pool.image = read_image(context, *image);
+  if (auto prep = map.get("prep")) pool.prep = read_prep(context, *prep);
+  if (auto market = map.get("market")) read_market(context, *market);
+  return draft;
+}
+
+}  // namespace
+
+std::vector<PoolDraft> read_pools(Context& context, const Field& field) {
+  std::vector<PoolDraft> out;
+  auto pools = read_named(context.problems, field, "{max: 4}");
+  if (field.node->kind == NodeKind::map && field.node->entries.empty()) {
+    context.problems.error(field.at, field.path + ": is empty; expected at least one pool, for example cpu: {max: 4}");
+  }
+  for (const NamedField& named : pools) {
+    if (auto trouble = pool_name_trouble(named.name); !trouble.empty()) {
+      context.problems.error(named.key_at, field.path + ": " + trouble);
+    }
+    if (named.field.node->kind == NodeKind::nothing) {
+      context.problems.error(named.key_at,
+                             named.field.path + ": has no keys; expected at least 'max', for example {max: 4}");
+      out.push_back({model::Pool{.name = PoolName(named.name)}, named.key_at, named.key_at});
+      continue;
+    }
+    out.push_back(read_pool(context, named));
+  }
+  return out;
+}
+
+}  // namespace slipway::config

@@ -1,0 +1,123 @@
+#include "base/hostlist.h"
+#include "config/config.h"
+#include "config/units.h"
+
+namespace slipway::config {
+namespace {
+
+// Any text as a double-quoted YAML scalar on one line.
+std::string quote(std::string_view text) {
+  static constexpr char hex[] = "0123456789abcdef";
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      out += "\\x";
+      out += hex[(c >> 4) & 0xf];
+      out += hex[c & 0xf];
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+std::string quote_list(const std::vector<std::string>& texts) {
+  std::string out = "[";
+  for (const std::string& text : texts) out += (out.size() > 1 ? ", " : "") + quote(text);
+  return out + "]";
+}
+
+std::string idle_text(Duration idle) {
+  return idle >= model::idle_reclaim_never ? "never" : duration_text(idle);
+}
+
+void add_key(std::string& out, std::string_view indent, std::string_view key, const std::string& value) {
+  out += std::string(indent) + std::string(key) + ": " + value + "\n";
+}
+
+void add_passthrough(std::string& out, const std::string& indent, const std::map<std::string, std::string>& keys) {
+  if (keys.empty()) return;
+  out += indent + "slurm:\n";
+  for (const auto& [key, value] : keys) add_key(out, indent + "  ", quote(key), quote(value));
+}
+
+void add_role(std::string& out, std::string_view name, const model::RoleMachines& role) {
+  out += std::string(name) + ":\n";
+  add_key(out, "  ", "count", std::to_string(role.count));
+  if (!role.image.empty()) add_key(out, "  ", "image", quote(role.image));
+  if (!role.prep.empty()) add_key(out, "  ", "prep", quote(role.prep));
+}
+
+void add_pool(std::string& out, const model::Pool& pool) {
+  out += "  " + quote(pool.name.str()) + ":\n";
+  auto add = [&](std::string_view key, const std::string& value) { add_key(out, "    ", key, value); };
+  add("max", std::to_string(pool.max));
+  add("warm", std::to_string(pool.warm));
+  add("cpus", std::to_string(pool.shape.cpus));
+  add("memory", std::to_string(pool.shape.memory_mib) + "MiB");
+  add("boot_timeout", duration_text(pool.boot_timeout));
+  if (!pool.shape.gres.empty()) add("gres", quote_list(pool.shape.gres));
+  if (!pool.features.empty()) add("features", quote_list(pool.features));
+  if (pool.idle_reclaim) add("idle_reclaim", idle_text(*pool.idle_reclaim));
+  if (pool.weight) add("weight", std::to_string(*pool.weight));
+  if (!pool.image.empty()) add("image", quote(pool.image));
+  if (!pool.prep.empty()) add("prep", quote(pool.prep));
+}
+
+void add_partition(std::string& out, const model::Partition& partition) {
+  out += "  " + quote(partition.name.str()) + ":\n";
+  auto add = [&](std::string_view key, const std::string& value) { add_key(out, "    ", key, value); };
+  std::vector<std::string> pools;
+  for (const PoolName& pool : partition.pools) pools.push_back(pool.str());
+  add("pools", quote_list(pools));
+  add("default", partition.is_default ? "true" : "false");
+  if (partition.max_time) add("max_time", quote(*partition.max_time));
+  if (partition.default_time) add("default_time", quote(*partition.default_time));
+  if (partition.priority_tier) add("priority_tier", std::to_string(*partition.priority_tier));
+  if (partition.idle_reclaim) add("idle_reclaim", idle_text(*partition.idle_reclaim));
+  add_passthrough(out, "    ", partition.slurm);
+}
+
+}  // namespace
+
+std::string to_yaml(const model::Cluster& cluster) {
+  std::string out;
+  add_key(out, "", "cluster", quote(cluster.name));
+  add_key(out, "", "provider", "local");
+  if (!cluster.subnet.empty()) out += "local:\n  subnet: " + quote(cluster.subnet) + "\n";
+  add_role(out, "controllers", cluster.controllers);
+  add_role(out, "logins", cluster.logins);
+  out += cluster.storage.empty() ? "storage: {}\n" : "storage:\n";
+  for (const model::SharedFolder& folder : cluster.storage) {
+    out += "  " + quote(folder.name) + ": {type: local, mount: " + quote(folder.mount) + "}\n";
+  }
+  out += "users:\n";
+  for (const model::User& user : cluster.users)
+    out += "  - {name: " + quote(user.name) + ", uid: " + std::to_string(user.uid) + "}\n";
+  add_key(out, "", "idle_reclaim", idle_text(cluster.idle_reclaim));
+  if (!cluster.reclaim_exclude.empty()) {
+    add_key(out, "", "reclaim_exclude", "[" + quote(compress_hostlist_ordered(cluster.reclaim_exclude)) + "]");
+  }
+  out += "pools:\n";
+  for (const model::Pool& pool : cluster.pools) add_pool(out, pool);
+  out += "partitions:\n";
+  for (const model::Partition& partition : cluster.partitions) add_partition(out, partition);
+  if (!cluster.existing.empty()) out += "existing:\n";
+  for (const model::ExistingNodes& existing : cluster.existing) {
+    add_key(out, "  - ", "nodes", quote(existing.nodes));
+    if (!existing.slurm.empty()) add_key(out, "    ", "slurm", quote(existing.slurm));
+    add_key(out, "    ", "partition", quote(existing.partition.str()));
+    if (existing.address) add_key(out, "    ", "address", quote(*existing.address));
+  }
+  add_passthrough(out, "", cluster.slurm);
+  return out;
+}
+
+}  // namespace slipway::config

@@ -1,0 +1,242 @@
+// Reduces what is known of each node that isn't asleep to Facts, decides which idle ones may be reclaimed, and
+// classifies.
+#include <algorithm>
+#include <array>
+
+#include "engine/round.h"
+
+namespace slipway::engine {
+namespace {
+
+using model::InstanceState;
+
+// Reasons that slurmctld itself gives to DOWN nodes.
+constexpr std::array<std::string_view, 6> slurms_reasons = {
+    "Not responding", "ResumeTimeout reached",     "Node unexpectedly rebooted", "Low ",
+    "gres/",          "batch job complete failure"};
+
+bool set_aside_by_somebody(const NodeView& node) {
+  if (node.reason.empty() || node.slurm.has(model::node_not_responding)) return false;
+  const std::string_view reason = node.reason;
+  if (reason.starts_with(our_reason)) return false;
+  return std::none_of(slurms_reasons.begin(), slurms_reasons.end(),
+                      [&](std::string_view known) { return reason.starts_with(known); });
+}
+
+// A node without an instance in the listing: is there none, is it gone, or can't we know yet?
+Machine absent_machine(Round& round, Work& work) {
+  const View& view = round.view;
+  NodeMemory& memory = *work.memory;
+  if (!view.instances_complete) return Machine::unknown;
+  if (!memory.bound.empty()) {
+    const bool proven =
+        view.instances_as_of > memory.seen_at && view.instances_as_of >= memory.seen_at + round.spec.consistency_delay;
+    if (!proven) {
+      round.due(memory.seen_at + round.spec.consistency_delay);
+      return Machine::unknown;
+    }
+    return Machine::gone;
+  }
+  if (round.spec.consistency_delay > Duration::zero() &&
+      view.instances_as_of < round.memory.first_round + round.spec.consistency_delay) {
+    round.due(round.memory.first_round + round.spec.consistency_delay);
+    return Machine::unknown;
+  }
+  if (round.pool(work).unheard) {
+    round.due(round.memory.first_round + round.spec.settle);
+    return Machine::unknown;
+  }
+  return Machine::none;
+}
+
+Machine present_machine(const Round& round, const Work& work) {
+  switch (round.instance(work).state) {
+    case InstanceState::pending:
+    case InstanceState::running:
+      return round.seats[work.instance].doomed ? Machine::leaving : Machine::alive;
+    case InstanceState::stopping:
+      return Machine::leaving;
+    case InstanceState::gone:
+      break;
+  }
+  return Machine::gone;
+}
+
+Guest guest_of(Round& round, const Work& work) {
+  const InstanceView& instance = round.instance(work);
+  switch (instance.agent) {
+    case AgentState::none: {
+      const TimePoint lost_at = std::max(round.memory.first_round, work.memory->bound_at) + round.spec.agent_silence;
+      if (round.now > lost_at) return Guest::silent;
+      round.due(lost_at + Duration(1));
+      return Guest::booting;
+    }
+    case AgentState::silent: {
+      const TimePoint lost_at = instance.agent_since + round.spec.reconnect_patience;
+      if (round.now > lost_at) return Guest::silent;
+      round.due(lost_at + Duration(1));
+      return Guest::booting;
+    }
+    case AgentState::serving:
+      return Guest::serving;
+    case AgentState::failed:
+      return Guest::failed;
+    case AgentState::preparing:
+    case AgentState::waiting:
+    case AgentState::starting:
+      break;
+  }
+  return Guest::booting;
+}
+
+Age age_while_powering_up(Round& round, const Work& work) {
+  const NodeMemory& memory = *work.memory;
+  const Spec::Pool& pool = round.spec.pools[round.node(work).pool];
+  const TimePoint begun = std::max(memory.bound_at, memory.wanted_since);
+  const Duration patience = pool.register_timeout > Duration::zero() ? pool.register_timeout : Duration(60'000);
+  const TimePoint overdue_at = begun + patience + round.crowd();
+  if (round.now >= overdue_at) return Age::overdue;
+  round.due(overdue_at);
+  if (work.facts.guest != Guest::serving) return Age::young;
+  // What Slurm says must be younger than slurmd by the patience, or its registration may just not have been seen.
+  const TimePoint late_at = std::max(begun, round.instance(work).agent_since) + round.spec.stuck_after + round.crowd();
+  if (round.view.slurm_as_of >= late_at) return Age::late;
+  round.due(late_at);
+  return Age::young;
+}
+
+Age age_while_unwell(Round& round, const Work& work) {
+  const TimePoint late_at = work.memory->unwell_since + round.spec.restart_every;
+  const TimePoint overdue_at = work.memory->unwell_since + round.spec.agent_silence;
+  if (round.now >= overdue_at) return Age::overdue;
+  round.due(overdue_at);
+  if (round.now >= late_at) return Age::late;
+  round.due(late_at);
+  return Age::young;
+}
+
+void remember_binding(Round& round, Work& work) {
+  NodeMemory& memory = *work.memory;
+  if (work.instance == nothing) return;
+  const InstanceView& instance = round.instance(work);
+  if (memory.bound != instance.id) {
+    memory.bound = instance.id;
+    memory.bound_at = round.now;
+  }
+  memory.seen_at = round.view.instances_as_of;
+  memory.instance_hint = work.instance;
+}
+
+void follow_power(Round& round, Work& work) {
+  NodeMemory& memory = *work.memory;
+  const auto power = static_cast<uint8_t>(work.facts.power);
+  if (memory.power == power) return;
+  const bool seen_before = memory.power != 255;
+  memory.power = power;
+  if (work.facts.power == Power::powering_up) {
+    memory.wanted_since = round.now;
+    memory.boots_failed = 0;
+    // slurmctld ignores the registration of a slurmd that started before the resume; it must start anew.
+    if (seen_before && work.instance != nothing && is_live(round.instance(work)) &&
+        !round.seats[work.instance].doomed && round.instance(work).slurmd_started != TimePoint{}) {
+      memory.restarted_at = round.now;
+      round.plan.restarts.push_back({round.node(work).name, round.instance(work).id, round.instance(work).address});
+      round.note("node_stuck", work,
+                 "woken again while its machine still runs: slurmd is restarted so that Slurm heeds it");
+    }
+  }
+  if (work.facts.power == Power::up) memory.up_since = round.now;
+}
+
+bool excluded(const Spec& spec, const NodeName& name) {
+  return std::binary_search(spec.reclaim_exclude.begin(), spec.reclaim_exclude.end(), name);
+}
+
+TimePoint idle_since(const Round& round, const Work& work) {
+  return std::max(round.node(work).last_busy, work.memory->up_since);
+}
+
+}  // namespace
+
+void gather_facts(Round& round) {
+  for (Work& work : round.works) {
+    const NodeView& node = round.node(work);
+    remember_binding(round, work);
+    follow_power(round, work);
+    Facts& facts = work.facts;
+    NodeMemory& memory = *work.memory;
+    facts.busy = node.busy || node.slurm.base == model::NodeBase::allocated ||
+                 node.slurm.base == model::NodeBase::mixed || node.slurm.has(model::node_completing);
+    facts.machine = work.instance == nothing ? absent_machine(round, work) : present_machine(round, work);
+    facts.guest = Guest::absent;
+    if (facts.machine == Machine::alive || facts.machine == Machine::leaving) facts.guest = guest_of(round, work);
+    facts.set_aside = facts.power == Power::up && facts.health == Health::down && set_aside_by_somebody(node);
+    if (facts.power != Power::up || facts.health == Health::good) {
+      memory.unwell_since = TimePoint{};
+    } else if (memory.unwell_since == TimePoint{}) {
+      memory.unwell_since = round.now;
+    }
+    if (facts.power == Power::powering_up) {
+      round.pool(work).coming_up += facts.health == Health::down ? 0 : 1;
+      if (facts.machine == Machine::alive) facts.age = age_while_powering_up(round, work);
+      if (facts.machine == Machine::unknown) ++round.pool(work).maybe_wanted;
+    } else if (memory.unwell_since != TimePoint{}) {
+      facts.age = age_while_unwell(round, work);
+    }
+    const bool usable = facts.health == Health::good && !node.slurm.has(model::node_drain) &&
+                        !node.slurm.has(model::node_power_down_requested);
+    if (facts.power == Power::up && usable) ++round.pool(work).up;
+  }
+}
+
+void choose_reclaims(Round& round) {
+  std::vector<std::vector<uint32_t>> idle(round.pools.size());
+  for (uint32_t w = 0; w < round.works.size(); ++w) {
+    Work& work = round.works[w];
+    const NodeView& node = round.node(work);
+    if (work.facts.power != Power::up || work.facts.busy || work.facts.machine != Machine::alive) continue;
+    if (node.slurm.has(model::node_power_down_requested)) {
+      work.facts.intent = Intent::reclaim;  // somebody asked Slurm for it already
+      continue;
+    }
+    if (work.facts.health == Health::down || node.slurm.has(model::node_reserved) ||
+        node.slurm.has(model::node_maintenance) || node.slurm.has(model::node_reboot)) {
+      continue;
+    }
+    const Duration limit = round.spec.pools[node.pool].idle_reclaim;
+    if (limit == Duration::max() || excluded(round.spec, node.name)) continue;
+    const TimePoint since = idle_since(round, work);
+    if (round.now - since > limit) {
+      idle[node.pool].push_back(w);
+    } else if (limit < Duration(std::chrono::hours(24 * 3650))) {
+      round.due(since + limit + Duration(1));
+    }
+  }
+  for (PoolIndex p = 0; p < idle.size(); ++p) {
+    std::vector<uint32_t>& candidates = idle[p];
+    // A drained node is no use as a warm one: taking it back costs nothing that `warm` counts.
+    const auto drained = [&](uint32_t w) { return round.node(round.works[w]).slurm.has(model::node_drain); };
+    for (const uint32_t w : candidates) {
+      if (drained(w)) round.works[w].facts.intent = Intent::reclaim;
+    }
+    std::erase_if(candidates, drained);
+    const uint32_t up = round.pools[p].up;
+    const uint32_t warm = round.spec.pools[p].warm;
+    const size_t spare = up > warm ? up - warm : 0;
+    const size_t taken = std::min<size_t>(spare, candidates.size());
+    std::partial_sort(candidates.begin(), candidates.begin() + static_cast<ptrdiff_t>(taken), candidates.end(),
+                      [&](uint32_t a, uint32_t b) {
+                        const TimePoint first = idle_since(round, round.works[a]);
+                        const TimePoint second = idle_since(round, round.works[b]);
+                        if (first != second) return first < second;
+                        return round.node(round.works[a]).name < round.node(round.works[b]).name;
+                      });
+    for (size_t i = 0; i < taken; ++i) round.works[candidates[i]].facts.intent = Intent::reclaim;
+  }
+  for (Work& work : round.works) {
+    work.situation = classify(work.facts);
+    round.plan.situations[work.node] = work.situation;
+  }
+}
+
+}  // namespace slipway::engine

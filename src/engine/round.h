@@ -1,0 +1,110 @@
+// The working tables of one round of decide(): the nodes that aren't asleep, the instances, who has whom, and per pool
+// what is wanted and what there is. Internal to the room; lives on the stack of decide(). The steps run in the order of
+// this file and each fills what the next reads.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/decide.h"
+
+namespace slipway::engine {
+
+inline constexpr uint32_t nothing = UINT32_MAX;
+
+struct Work {                   // a node that isn't asleep, or that an instance claims
+  uint32_t node = 0;            // into View::nodes
+  uint32_t instance = nothing;  // into View::instances
+  NodeMemory* memory = nullptr;
+  JobId job = 0;        // the first job that waits for it
+  bool queued = false;  // in its pool's list of wanted nodes
+  Facts facts;
+  Situation situation = Situation::held;
+};
+
+struct Seat {               // parallel to View::instances
+  uint32_t work = nothing;  // the node it is bound to
+  InstanceMemory* memory = nullptr;
+  bool doomed = false;   // we asked for its end
+  bool usurped = false;  // its name belongs to another one
+};
+
+struct PoolRound {
+  std::vector<uint32_t> wanted;   // works without an instance, in the order in which they are served
+  std::vector<uint32_t> waiting;  // unbound instances: ready for a name,
+  std::vector<uint32_t> coming;   // and still on their way
+  uint32_t maybe_wanted = 0;      // held nodes that power up: nothing is done for them, but nothing is taken from them
+  uint32_t asked = 0;             // launched, not yet visible
+  uint32_t live = 0;              // instances that run or start, the doomed ones left out
+  uint32_t up = 0;                // usable nodes that are up
+  uint32_t coming_up = 0;         // nodes that power up, or were told to
+  uint32_t boots_failed = 0;      // of machines without a name, in this round
+  bool any_failed = false;
+  bool unheard = false;  // a running machine from before our start has not spoken yet
+  uint64_t ids = 0;      // order-independent sum of the hashes of all its listed instances
+  std::string last_failure;
+};
+
+struct Round {
+  Round(const View& view_in, const Spec& spec_in, Memory& memory_in, TimePoint now_in, Plan& plan_in)
+      : view(view_in), spec(spec_in), memory(memory_in), now(now_in), plan(plan_in), pools(spec_in.pools.size()) {}
+
+  const View& view;
+  const Spec& spec;
+  Memory& memory;
+  const TimePoint now;
+  Plan& plan;
+  std::vector<Work> works;
+  std::vector<Seat> seats;
+  std::vector<PoolRound> pools;
+  uint32_t powering_up = 0;
+  bool any_nameless = false;                             // an instance without a name that doesn't speak
+  std::unordered_map<std::string_view, uint32_t> by_id;  // instances; made on first use
+  std::vector<uint32_t> job_works;                       // works of view.jobs' nodes, in that order
+
+  std::unordered_map<std::string, size_t> tell_index;  // plan.tells, by kind and reason
+
+  const NodeView& node(const Work& work) const { return view.nodes[work.node]; }
+  const InstanceView& instance(const Work& work) const { return view.instances[work.instance]; }
+  PoolRound& pool(const Work& work) { return pools[node(work).pool]; }
+  bool known_pool(PoolIndex pool) const { return pool < pools.size(); }
+  uint32_t find_instance(const InstanceId& id);
+  // Slurmctld registers nodes one after another: a crowd may take longer.
+  Duration crowd() const { return spec.crowd_allowance * powering_up; }
+
+  // Time alone will change something then.
+  void due(TimePoint at) {
+    if (at > now && (plan.look_again == TimePoint{} || at < plan.look_again)) plan.look_again = at;
+  }
+  void note(std::string kind, const Work& work, std::string message);
+  void note_instance(std::string kind, uint32_t instance, std::string message);
+  // Asks the provider once, and again every update_patience while the instance is still there.
+  void terminate(uint32_t instance, std::string_view kind, std::string reason);
+  // Tells Slurm, unless it was told in the present situation less than update_patience ago. True when it was told now.
+  // `down` is followed by power_down in the same plan.
+  bool tell(Work& work, Tell what, std::string_view reason = {});
+  TellSlurm& tells_of(Tell what, std::string_view reason);
+};
+
+bool is_live(const InstanceView& instance);  // pending or running
+
+// Fills works and seats and says who has whom (bindings.cc).
+void join_both_ends(Round& round);
+// Facts, reclaim and situation of every work (facts.cc).
+void gather_facts(Round& round);
+void choose_reclaims(Round& round);
+// What each node's situation asks for (act.cc).
+void act_on_nodes(Round& round);
+// Instances without a node, bindings, launches, warm nodes (seek.cc).
+void sort_unbound(Round& round);
+void bind_and_launch(Round& round);
+void keep_warm(Round& round);
+// What earlier launches still owe, and refusals (launches.cc).
+void settle_launches(Round& round);
+std::string launch_token(const Round& round, PoolIndex pool, const std::vector<uint32_t>& wanted, uint32_t count);
+Duration pause_after(uint32_t failures, Duration first, Duration longest);
+
+}  // namespace slipway::engine

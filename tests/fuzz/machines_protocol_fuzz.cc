@@ -1,0 +1,26 @@
+// Whatever the frame: no crash, and a request that is understood is understood the same after another round.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "machines/protocol.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace slipway::machines;
+  const std::string_view frame(reinterpret_cast<const char*>(data), size);
+  if (auto request = decode_request(frame)) {
+    const auto again = decode_request(encode(*request));
+    if (!again || again->call != request->call || again->ids != request->ids) std::abort();
+    if (request->call == Call::launch && (again->count != request->count || again->spec.pool != request->spec.pool))
+      std::abort();
+  }
+  (void)decode_done(frame);
+  (void)decode_info(frame);
+  (void)decode_launch(frame);
+  if (auto machines = decode_list(frame)) {
+    const auto again = decode_list(encode_list(*machines));
+    if (!again || again->size() != machines->size()) std::abort();
+  }
+  return 0;
+}
