@@ -4,7 +4,7 @@ add_library(slipway_flags INTERFACE)
 target_compile_options(slipway_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror=return-type -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # GCC 12 sees bounds and initialisation errors in inlined std::string and std::optional that aren't there (GCC bugs 105329, 105562).
-  target_compile_options(slipway_flags INTERFACE -Wno-array-bounds -Wno-restrict -Wno-maybe-uninitialized)
+  target_compile_options(slipway_flags INTERFACE -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread -Wno-restrict -Wno-maybe-uninitialized)
 endif()
 target_include_directories(slipway_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
 target_compile_definitions(slipway_flags INTERFACE SLIPWAY_VERSION="${PROJECT_VERSION}")

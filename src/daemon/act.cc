@@ -37,6 +37,7 @@ void Act::execute(const engine::Plan& plan) {
     update.change = change_of(tell.what);
     update.nodes = tell.nodes;
     update.reason = tell.reason;
+    update.jobs_may_restart = tell.jobs_may_restart;
     seams_.slurm.tell(std::move(update));
   }
   if (!plan.terminations.empty()) terminate(plan.terminations);
@@ -62,20 +63,24 @@ void Act::launched(const engine::Launch& launch, const Result<cloud::LaunchRecei
   const TimePoint now = seams_.clock.now();
   journal::Event event;
   event.pool = pool_name(launch.pool);
-  if (receipt) {
+  // A receipt without a machine is a refusal like any other; one that says no reason must not be repeated at once either.
+  std::optional<Error> refusal;
+  if (!receipt) {
+    refusal = receipt.error();
+  } else if (receipt->shortfall) {
+    refusal = receipt->shortfall;
+  } else if (receipt->accepted == 0) {
+    refusal = Error{ErrorCode::transient, "the provider accepted none and gave no reason"};
+  }
+  if (receipt && receipt->accepted > 0) {
     engine::launch_answered(seams_.memory, launch.token, receipt->accepted);
     event.kind = "launch_accepted";
     event.message = std::to_string(receipt->accepted) + " of " + std::to_string(launch.count) + " machines for pool " +
                     event.pool + " are on their way";
-    if (receipt->accepted > 0) record(event);
-    if (receipt->shortfall) engine::launch_refused(seams_.memory, launch.token, *receipt->shortfall, now);
-  } else {
-    engine::launch_refused(seams_.memory, launch.token, receipt.error(), now);
+    record(event);
   }
-  const Error* refusal = nullptr;
-  if (!receipt) refusal = &receipt.error();
-  if (receipt && receipt->shortfall) refusal = &*receipt->shortfall;
-  if (refusal != nullptr) {
+  if (refusal) {
+    engine::launch_refused(seams_.memory, launch.token, *refusal, now);
     log_warning("launch_refused",
                 {{"pool", event.pool}, {"code", to_string(refusal->code)}, {"why", refusal->message}});
   }

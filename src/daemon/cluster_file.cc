@@ -6,7 +6,7 @@
 namespace slipway::daemon {
 
 Result<model::Cluster> load_cluster(const std::filesystem::path& file) {
-  auto loaded = config::load(file);
+  auto loaded = config::load(file, false);  // images are folders of the box, not of the controller
   std::string errors;
   for (const auto& problem : loaded.problems) {
     const std::string line = config::format(problem, file.string());

@@ -62,6 +62,7 @@ std::vector<NodeView> node_views(std::vector<slurm::Node> nodes, const PoolMap& 
     view.slurm = node.state;
     view.busy = is_busy(node);
     view.last_busy = node.last_busy;
+    view.slurmd_started = node.slurmd_started;
     view.name = std::move(node.name);
     view.address = std::move(node.address);
     view.reason = std::move(node.reason);

@@ -98,11 +98,11 @@ void Round::terminate(uint32_t index, std::string_view kind, std::string reason)
   plan.terminations.push_back({subject.id, remembered.reason});
 }
 
-TellSlurm& Round::tells_of(Tell what, std::string_view reason) {
-  std::string key(1, static_cast<char>(what));
+TellSlurm& Round::tells_of(Tell what, std::string_view reason, bool jobs_may_restart) {
+  std::string key{static_cast<char>(what), jobs_may_restart ? '+' : '-'};
   key += reason;
   const auto [it, added] = tell_index.try_emplace(std::move(key), plan.tells.size());
-  if (added) plan.tells.push_back({.what = what, .reason = std::string(reason)});
+  if (added) plan.tells.push_back({.what = what, .reason = std::string(reason), .jobs_may_restart = jobs_may_restart});
   return plan.tells[it->second];
 }
 
@@ -115,10 +115,11 @@ bool Round::tell(Work& work, Tell what, std::string_view reason) {
   }
   remembered.told_at = now;
   due(now + spec.update_patience);
-  tells_of(what, reason).nodes.push_back(node(work).name);
+  const bool verifiably_gone = work.facts.machine == Machine::none || work.facts.machine == Machine::gone;
+  tells_of(what, reason, what == Tell::down && verifiably_gone).nodes.push_back(node(work).name);
   // A node that is only DOWN stays POWERING_UP or up for ever; what Slurm does with POWER_DOWN alone waits for its
   // jobs.
-  if (what == Tell::down) tells_of(Tell::power_down, {}).nodes.push_back(node(work).name);
+  if (what == Tell::down) tells_of(Tell::power_down, {}, false).nodes.push_back(node(work).name);
   return true;
 }
 

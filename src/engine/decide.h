@@ -65,6 +65,7 @@ struct TellSlurm {
   Tell what = Tell::resume;
   std::vector<NodeName> nodes;
   std::string reason;
+  bool jobs_may_restart = false;  // down: the machines are verifiably gone, so nothing of their jobs runs on; no penalty is due
 };
 struct Note {  // becomes an event; one a transition
   std::string kind;

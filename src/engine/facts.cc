@@ -98,6 +98,10 @@ Age age_while_powering_up(Round& round, const Work& work) {
   if (round.now >= overdue_at) return Age::overdue;
   round.due(overdue_at);
   if (work.facts.guest != Guest::serving) return Age::young;
+  // slurmctld knows this very slurmd and still waits for the boot: it took the registration for one from before the resume (its arithmetic
+  // with whole seconds errs on a quick boot) and will not hear another.
+  const auto started = std::chrono::floor<std::chrono::seconds>(round.instance(work).slurmd_started);
+  if (started != TimePoint{} && round.node(work).slurmd_started >= started) return Age::late;
   // What Slurm says must be younger than slurmd by the patience, or its registration may just not have been seen.
   const TimePoint late_at = std::max(begun, round.instance(work).agent_since) + round.spec.stuck_after + round.crowd();
   if (round.view.slurm_as_of >= late_at) return Age::late;

@@ -86,7 +86,7 @@ struct Round {
   // Tells Slurm, unless it was told in the present situation less than update_patience ago. True when it was told now.
   // `down` is followed by power_down in the same plan.
   bool tell(Work& work, Tell what, std::string_view reason = {});
-  TellSlurm& tells_of(Tell what, std::string_view reason);
+  TellSlurm& tells_of(Tell what, std::string_view reason, bool jobs_may_restart);
 };
 
 bool is_live(const InstanceView& instance);  // pending or running

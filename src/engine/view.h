@@ -55,6 +55,7 @@ struct NodeView {
   std::string address;    // NodeAddr
   bool busy = false;      // a job is allocated to it, CONFIGURING jobs included
   TimePoint last_busy{};  // Slurm's LastBusyTime; epoch: never
+  TimePoint slurmd_started{};  // SlurmdStartTime, whole seconds: of the slurmd that registered last, heeded or not
   std::string reason;
 };
 

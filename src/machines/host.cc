@@ -212,6 +212,10 @@ Result<void> check_options(const HostOptions& options) {
 
 }  // namespace
 
+std::filesystem::path host_stop_mark(const std::filesystem::path& state) {
+  return state / "host" / "stop";
+}
+
 std::filesystem::path host_socket(const std::filesystem::path& state) {
   return state / "host" / "host.sock";
 }

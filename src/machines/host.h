@@ -45,6 +45,8 @@ Result<void> remove_everything(const std::filesystem::path& state);
 
 // Paths inside the state folder, for everybody who must agree on them.
 std::filesystem::path host_socket(const std::filesystem::path& state);  // <state>/host/host.sock
+// <state>/host/stop: while it exists, a host that was killed is not started again (remove_everything makes it).
+std::filesystem::path host_stop_mark(const std::filesystem::path& state);
 std::filesystem::path machine_folder(const std::filesystem::path& state,
                                      const std::string& id);  // <state>/machines/<id>
 std::filesystem::path machine_logs(const std::filesystem::path& state,

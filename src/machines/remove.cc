@@ -11,6 +11,7 @@
 #include <chrono>
 #include <thread>
 
+#include "base/files.h"
 #include "base/log.h"
 #include "machines/host.h"
 #include "machines/host_lock.h"
@@ -27,6 +28,7 @@ using namespace std::chrono_literals;
 constexpr auto end_max = 30s;  // after SIGKILL, for a thousand machines
 constexpr auto links_gone_max = 20s;
 constexpr int stray_rounds_max = 10;
+constexpr int host_quiet_looks = 3;
 
 Result<void> end_all(std::vector<Fd> processes, const std::string& what) {
   for (const Fd& process : processes) send_signal(process, SIGKILL);
@@ -34,14 +36,29 @@ Result<void> end_all(std::vector<Fd> processes, const std::string& what) {
   return fail(ErrorCode::transient, what + " doesn't end; try again");
 }
 
+// The host's keeper would start it again, and may just be doing so: the mark forbids it, and a few looks make sure.
 Result<void> end_host(const std::filesystem::path& state) {
-  ProcessId holder = lock_holder(state);
-  if (holder.pid == 0) return {};
-  auto process = open_process(holder);
-  if (!process) return {};
-  std::vector<Fd> one;
-  one.push_back(std::move(*process));
-  return end_all(std::move(one), "the machine host (process " + std::to_string(holder.pid) + ")");
+  std::error_code ignored;
+  if (std::filesystem::is_directory(host_stop_mark(state).parent_path(), ignored)) {
+    // A full disk may refuse it; then the looks must do.
+    (void)write_file(host_stop_mark(state), "");
+  }
+  for (int quiet = 0; quiet < host_quiet_looks;) {
+    const ProcessId holder = lock_holder(state);
+    std::vector<Fd> one;
+    if (holder.pid != 0) {
+      if (auto process = open_process(holder)) one.push_back(std::move(*process));
+    }
+    if (one.empty()) {
+      ++quiet;
+      std::this_thread::sleep_for(5ms);
+      continue;
+    }
+    quiet = 0;
+    auto ended = end_all(std::move(one), "the machine host (process " + std::to_string(holder.pid) + ")");
+    if (!ended) return ended;
+  }
+  return {};
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 #include "slurm/adapter.h"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <random>
+#include <thread>
 
 #include "base/hostlist.h"
 #include "base/subprocess.h"
@@ -78,6 +80,33 @@ Result<void> run_update(const Adapter::Options& options, const NodeUpdate& updat
   return run_update(options, slice(update, half, update.nodes.size() - half), deadline, refused);
 }
 
+constexpr int requeue_looks = 6;
+constexpr std::chrono::milliseconds requeue_look_every{150};
+
+std::vector<JobId> parse_job_ids(std::string_view text) {
+  std::vector<JobId> jobs;
+  for (const char* at = text.data(); at < text.data() + text.size();) {
+    JobId job = 0;
+    const auto [rest, error] = std::from_chars(at, text.data() + text.size(), job);
+    if (error == std::errc{} && std::find(jobs.begin(), jobs.end(), job) == jobs.end()) jobs.push_back(job);
+    at = std::max(rest, at + 1);
+  }
+  return jobs;
+}
+
+// Lines of "id reason".
+std::vector<JobId> parse_jobs_held_by(std::string_view text, std::string_view reason) {
+  std::vector<JobId> jobs;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    const size_t gap = line.find(' ');
+    if (gap == line.npos || line.substr(gap + 1) != reason) continue;
+    for (const JobId job : parse_job_ids(line.substr(0, gap))) jobs.push_back(job);
+  }
+  return jobs;
+}
+
 std::string random_mark() {
   std::random_device random;
   return std::to_string(random()) + std::to_string(random()) + ">";
@@ -151,8 +180,11 @@ Result<std::vector<Job>> Adapter::jobs() const {
 
 Result<void> Adapter::update(const NodeUpdate& update) const {
   Refused refused;
+  std::vector<JobId> interrupted;
+  if (update.change == NodeChange::down && update.jobs_may_restart) interrupted = jobs_on(update.nodes);
   if (auto done = run_update(options_, update, std::chrono::steady_clock::now() + take_apart_max, refused); !done)
     return done;
+  restart_requeued(std::move(interrupted));
   if (refused.nodes.empty()) return {};
   std::string names = compress_hostlist(refused.nodes);
   if (names.size() > names_in_message_max) names = names.substr(0, names_in_message_max) + " …";
@@ -176,6 +208,30 @@ Result<void> Adapter::set_job_comment(JobId job, const std::string& comment) con
 
 Result<void> Adapter::start_now(JobId job) const {
   return run_quietly(options_, {"scontrol", "update", "JobId=" + std::to_string(job), "StartTime=now"});
+}
+
+// Best effort from here on: a job that is missed starts a minute later.
+std::vector<JobId> Adapter::jobs_on(const std::vector<NodeName>& nodes) const {
+  std::vector<std::string> names;
+  for (const auto& node : nodes) names.push_back(node.str());
+  const std::string hostlist = compress_hostlist(names);
+  if (hostlist.size() > argument_max) return {};
+  const auto text = run(options_, {"squeue", "-h", "-a", "-w", hostlist, "-t", "RUNNING,SUSPENDED", "-o", "%A"});
+  return text ? parse_job_ids(*text) : std::vector<JobId>{};
+}
+
+void Adapter::restart_requeued(std::vector<JobId> jobs) const {
+  // Slurm requeues at once, but shows the reason that makes the job wait a moment later.
+  for (int look = 0; look < requeue_looks && !jobs.empty(); ++look) {
+    if (look > 0) std::this_thread::sleep_for(requeue_look_every);
+    std::string list;
+    for (const JobId job : jobs) list += (list.empty() ? "" : ",") + std::to_string(job);
+    const auto text = run(options_, {"squeue", "-h", "-a", "-j", list, "-t", "PENDING", "-o", "%A %r"});
+    if (!text) return;
+    for (const JobId job : parse_jobs_held_by(*text, "BeginTime")) {
+      if (start_now(job)) std::erase(jobs, job);
+    }
+  }
 }
 
 }  // namespace slipway::slurm

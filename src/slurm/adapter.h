@@ -38,6 +38,9 @@ struct NodeUpdate {
   std::vector<std::string> addresses;  // bind only; same length
   std::vector<std::string> hostnames;  // bind only; same length
   std::string reason;
+  // down only: nothing of the nodes' jobs runs on, so those that are requeued needn't sit out the credentials' lifetime (AuthInfo=cred_expire) that
+  // Slurm makes them wait before they start again.
+  bool jobs_may_restart = false;
 };
 
 class Adapter {
@@ -65,6 +68,9 @@ class Adapter {
   Result<void> start_now(JobId job) const;
 
  private:
+  std::vector<JobId> jobs_on(const std::vector<NodeName>& nodes) const;
+  void restart_requeued(std::vector<JobId> jobs) const;
+
   Options options_;
 };
 

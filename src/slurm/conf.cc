@@ -87,7 +87,7 @@ void add_network(ConfLines& conf, const ConfInputs& inputs) {
 
 void add_scheduling(ConfLines& conf) {
   conf.set("SchedulerType", "sched/backfill");
-  conf.merge("SchedulerParameters", "batch_sched_delay=0,sched_min_interval=500000,bf_interval=10");
+  conf.merge("SchedulerParameters", "batch_sched_delay=0,sched_interval=10,sched_min_interval=500000,bf_interval=10");
   conf.set("SelectType", "select/cons_tres");
   conf.set("SelectTypeParameters", "CR_Core_Memory");
 }

@@ -68,8 +68,8 @@ class Failures(harness.E2E):
         text = harness.SMALL.replace("cpus: 2", "cpus: 2, boot_timeout: 6s")
         with harness.Cluster(text) as c:
             c.slipway("chaos", "boot", "--never", "1")
-            job = c.sbatch("-N5", script="srun hostname | sort -u | wc -l")
-            alone = c.sbatch("-N1")
+            job = c.sbatch("-N5", "--exclusive", script="srun hostname | sort -u | wc -l")
+            alone = c.sbatch("-N1", "--exclusive")
             c.wait_job(alone, timeout=30)  # others aren't held up
             c.wait_job(job, timeout=60)
             self.assertEqual("5", (c.state / f"shared/home/user/slurm-{job}.out").read_text().strip())
@@ -127,10 +127,11 @@ class Failures(harness.E2E):
         with harness.Cluster() as c:
             job = c.sbatch("-N2", script="sleep 5; srun hostname")
             c.wait_job(job, "RUNNING", 30)
-            os.kill(c.host_pid(), signal.SIGKILL)
-            time.sleep(1)
-            c.slipway("up", str(c.file))  # brings a dead machine host back, touches nothing else
+            before, pid = {m["id"] for m in c.instances()}, c.host_pid()
+            os.kill(pid, signal.SIGKILL)
+            c.wait(lambda: c.host_pid() not in (None, pid) and len(c.host_pids()) == 2, 10, "the machine host's return")
             c.wait_job(job)
+            self.assertEqual(before, {m["id"] for m in c.instances()})  # it found them again and launched no others
             c.wait_job(c.sbatch("-N4"))
 
 

@@ -130,12 +130,14 @@ class Cluster:
                 return pid
         return None
 
+    def host_pids(self):
+        """The machine host's processes: its keeper first, then the host."""
+        pids = [pid for pid in _pids() if "slipway-machines" in _cmdline(pid).split(" ")[0] and str(self.state) in _cmdline(pid)]
+        return sorted(pids, key=lambda pid: _parent(pid) in pids)
+
     def host_pid(self):
-        for pid in _pids():
-            line = _cmdline(pid)
-            if "slipway-machines" in line and str(self.state) in line:
-                return pid
-        return None
+        pids = self.host_pids()
+        return pids[-1] if pids else None
 
     def processes(self):
         """Every process of this cluster's machines."""
@@ -211,6 +213,11 @@ def _read(pid, name):
         return pathlib.Path(f"/proc/{pid}/{name}").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""
+
+
+def _parent(pid):
+    stat = _read(pid, "stat")
+    return int(stat.rsplit(")", 1)[1].split()[1]) if stat else 0
 
 
 def _comm(pid):

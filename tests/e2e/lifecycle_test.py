@@ -21,8 +21,7 @@ class Lifecycle(harness.E2E):
             c.login("srun -N6 hostname")
             victims = c.processes() + c.stray_processes()
             self.assertGreater(len(victims), 20)
-            os.kill(c.host_pid(), signal.SIGKILL)
-            for pid in victims:
+            for pid in c.host_pids() + victims:
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except OSError:
@@ -37,7 +36,8 @@ class Lifecycle(harness.E2E):
         with c:
             c.login("srun -N6 hostname")
             during = network()
-            os.kill(c.host_pid(), signal.SIGKILL)
+            for pid in c.host_pids():
+                os.kill(pid, signal.SIGKILL)
             c.slipway("down")
             self.assertEqual([], c.leftovers())
             self.assertGreaterEqual(len(during - before), 9)  # bridge, controller, login, six nodes

@@ -1,8 +1,20 @@
 // slipway-machines: the machine host of one cluster (machines/host.h). `slipway up` starts it.
+//
+// Two processes: a keeper that does nothing but wait, and the host, which it starts again when it is killed or crashes. Nothing else on a plain box would, and
+// running machines don't need the host, only new ones do.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
+#include "base/log.h"
 #include "machines/host.h"
 
 namespace {
@@ -30,6 +42,49 @@ bool add_share(std::string_view text, std::vector<slipway::machines::Mount>& sha
   mount.target = text.substr(colon + 1);
   shared.push_back(std::move(mount));
   return true;
+}
+
+volatile pid_t host_pid = 0;
+
+void pass_on(int signal) {
+  if (host_pid > 0) kill(host_pid, signal);
+}
+
+int run(const slipway::machines::HostOptions& options) {
+  auto ran = slipway::machines::run_host(options);
+  if (ran) return 0;
+  std::fprintf(stderr, "slipway-machines: %s\n", ran.error().message.c_str());
+  return 1;
+}
+
+// Returns the exit status: the host's own when it ends by itself.
+int keep(const slipway::machines::HostOptions& options) {
+  using std::chrono::steady_clock;
+  constexpr useconds_t pause_first = 100'000;
+  constexpr useconds_t pause_max = 5'000'000;
+  useconds_t pause = pause_first;
+  for (;;) {
+    const auto started = steady_clock::now();
+    const pid_t child = fork();
+    if (child == 0) return run(options);
+    if (child < 0) return run(options);  // no process to spare: better unkept than not at all
+    host_pid = child;
+    signal(SIGTERM, pass_on);
+    signal(SIGINT, pass_on);
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    host_pid = 0;
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    if (WIFEXITED(status)) return WEXITSTATUS(status);
+    std::error_code ignored;
+    if (std::filesystem::exists(slipway::machines::host_stop_mark(options.state), ignored)) return 0;
+    slipway::log_warning("machine_host_died", {{"signal", WTERMSIG(status)}});
+    if (steady_clock::now() - started > std::chrono::seconds(30)) pause = pause_first;
+    usleep(pause);
+    pause = std::min(pause * 2, pause_max);
+  }
 }
 
 }  // namespace
@@ -69,10 +124,7 @@ int main(int count, char** words) {
     std::fputs(usage, stderr);
     return wrong_usage;
   }
-  auto ran = slipway::machines::run_host(options);
-  if (!ran) {
-    std::fprintf(stderr, "slipway-machines: %s\n", ran.error().message.c_str());
-    return 1;
-  }
-  return 0;
+  std::error_code ignored;
+  std::filesystem::remove(slipway::machines::host_stop_mark(options.state), ignored);
+  return keep(options);
 }
