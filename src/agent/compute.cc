@@ -155,7 +155,8 @@ class Compute final : public Role {
     }
   }
 
-  static std::string log_path() { return std::string(log_folder) + "/slurmd.log"; }
+  // What slurmd prints. Its own log (slurmd.log) begins only once it has read its configuration.
+  static std::string log_path() { return std::string(log_folder) + "/slurmd.out"; }
 
   Context context_;
   Member member_;

@@ -117,7 +117,7 @@ class Controller final : public Role {
     }
     if (--steps_left_ > 0 || ending_) return;
     log_info("phase", {{"phase", "serving"}});
-    slurmctld_.start({.argv = {slurmctld_path_, "-D"}, .environment = {}, .run_as = {}, .log = log_of("slurmctld")});
+    slurmctld_.start({.argv = {slurmctld_path_, "-D"}, .environment = {}, .run_as = {}, .log = output_of("slurmctld")});
     slipwayd_.start({.argv = {daemon_program, "--listen", context_.boot.daemon},
                      .environment = {},
                      .run_as = {},
@@ -127,6 +127,8 @@ class Controller final : public Role {
   // There is nobody to report to: whoever brought this machine up reads the agent's log.
   void give_up(const std::string& why) { log_error("controller_failed", {{"why", why}}); }
 
+  // slurmctld writes its own log; what it prints is the same again, and all there is when it fails before it has a log.
+  static std::string output_of(const std::string& program) { return std::string(log_folder) + "/" + program + ".out"; }
   static std::string log_of(const std::string& program) { return std::string(log_folder) + "/" + program + ".log"; }
 
   Context context_;

@@ -65,7 +65,7 @@ class Link {
   bool trusted_ = false;     // a sealed message arrived on this connection: the daemon holds our secret
   bool complained_ = false;  // one log line an outage
   Duration pause_;
-  Duration heartbeat_every_{60'000};
+  Duration heartbeat_every_{20'000};
   Loop::TimerId connect_timer_ = Loop::TimerId::none;
   Loop::TimerId patience_timer_ = Loop::TimerId::none;
   Loop::TimerId heartbeat_timer_ = Loop::TimerId::none;

@@ -31,7 +31,7 @@ class Agents {
   struct Options {
     Doorway::Options door;
     join::Key master{};
-    Duration agent_silence{180'000};  // connected, but without a sign of life
+    Duration agent_silence{75'000};  // connected, but without a sign of life
     size_t unproven_max = 2048;
   };
   struct Events {

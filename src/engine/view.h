@@ -32,7 +32,7 @@ struct Spec {
   std::vector<Pool> pools;
   std::vector<NodeName> reclaim_exclude;  // sorted
   Duration surplus_grace{30'000};   // an instance that nothing wants is kept so long for the next job before it goes
-  Duration agent_silence{180'000};  // an agent that says nothing for so long is lost
+  Duration agent_silence{75'000};  // an agent that says nothing for so long is lost
   Duration consistency_delay{0};    // provider: a new instance may be missing from listings for so long
   Duration update_patience{
       5'000};  // before an update of Slurm or a request to the provider that shows no effect is repeated

@@ -123,7 +123,7 @@ Result<FromDaemon> decode_welcome(JsonReader& reader) {
     if (c <= ' ' || c > '~') reader.problem("\"conf_server\" must be a host and port");
   }
   // A beat a day is still a beat, and a daemon that asks for none at all gets the fastest that makes sense.
-  welcome.heartbeat_every = Duration(std::max<uint64_t>(reader.number("heartbeat_every_ms", 86'400'000, 60'000), 100));
+  welcome.heartbeat_every = Duration(std::max<uint64_t>(reader.number("heartbeat_every_ms", 86'400'000, 20'000), 100));
   if (auto status = reader.status(); !status) return fail(status.error());
   return FromDaemon(std::move(welcome));
 }

@@ -43,7 +43,7 @@ struct Welcome {                    // after the handshake
   std::vector<model::User> users;
   std::string prep;                 // the pool's prep script; empty: none
   std::string conf_server;          // "198.18.0.2:6817"
-  Duration heartbeat_every{60'000};
+  Duration heartbeat_every{20'000};
 };
 struct Bind { std::string node; };  // become this node: set the host name, start slurmd. The same name again: restart slurmd
 struct Leave { std::string reason; };  // stop slurmd; the machine will be terminated

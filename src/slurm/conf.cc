@@ -81,7 +81,7 @@ void add_network(ConfLines& conf, const ConfInputs& inputs) {
   if (!since(inputs.version, 23, 11)) conf.set("TreeWidth", "65533");
   conf.set("MessageTimeout", "30");
   conf.set("TCPTimeout", "10");
-  conf.set("SlurmdTimeout", "300");
+  conf.set("SlurmdTimeout", "120");
   conf.set("BatchStartTimeout", "60");
 }
 

@@ -290,7 +290,8 @@ std::string TestMachine::file(const std::string& inside) const {
   return read_text(path(inside));
 }
 std::string TestMachine::log(const std::string& name) const {
-  return read_text(folder_ / (name + ".log"));
+  const bool prints = name == "slurmd" || name == "slurmctld";  // its own log is its own affair
+  return read_text(folder_ / (name + (prints ? ".out" : ".log")));
 }
 void TestMachine::set_slurmd_mode(const std::string& mode) {
   write_text(folder_ / "mode", mode + "\n");

@@ -75,7 +75,7 @@ TEST(Messages, UnknownKeysAreIgnoredAndMissingOnesHaveDefaults) {
   EXPECT_TRUE(decode_from_agent(R"({"type":"heartbeat","load":[1,2]})"));
   const auto message = decode_from_daemon(R"({"type":"welcome","new_thing":{"a":1}})");
   ASSERT_TRUE(message);
-  EXPECT_EQ(std::get<Welcome>(*message).heartbeat_every, Duration(60'000));
+  EXPECT_EQ(std::get<Welcome>(*message).heartbeat_every, Duration(20'000));
 }
 
 TEST(Messages, EachSideSpeaksOnlyItsOwnPart) {

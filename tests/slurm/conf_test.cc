@@ -76,10 +76,10 @@ constexpr const char* head =
 constexpr const char* middle =
     "MessageTimeout=30\n"
     "TCPTimeout=10\n"
-    "SlurmdTimeout=300\n"
+    "SlurmdTimeout=120\n"
     "BatchStartTimeout=60\n"
     "SchedulerType=sched/backfill\n"
-    "SchedulerParameters=batch_sched_delay=0,sched_min_interval=500000,bf_interval=30,defer\n"
+    "SchedulerParameters=batch_sched_delay=0,sched_interval=10,sched_min_interval=500000,bf_interval=30,defer\n"
     "SelectType=select/cons_tres\n"
     "SelectTypeParameters=CR_Core_Memory\n"
     "SlurmdParameters=config_overrides\n"
@@ -141,7 +141,7 @@ TEST(RenderConf, ListsAreMergedAndTheRestIsOverridden) {
           "msg_action=exit"));
   EXPECT_TRUE(has("AuthInfo=cred_expire=60,ttl=60"));
   EXPECT_TRUE(has("SlurmdTimeout=600"));
-  EXPECT_FALSE(has("SlurmdTimeout=300"));
+  EXPECT_FALSE(has("SlurmdTimeout=120"));
   EXPECT_TRUE(has("LaunchParameters=use_interactive_step"));
   EXPECT_TRUE(has("PrivateData=cloud,jobs"));
   EXPECT_TRUE(has("Epilog=\"/a b\""));
