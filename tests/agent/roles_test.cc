@@ -52,7 +52,9 @@ TEST_F(ControllerTest, PreparesThenRunsBothAndKeepsThemRunning) {
                       "--controller-host controller --controller-address 127.0.0.1\n"),
             0u)
       << machine.log("slipwayd");
-  EXPECT_NE(machine.log("slipwayd").find("slipwayd: --listen 127.0.0.1:6830\n"), std::string::npos);
+  EXPECT_TRUE(pump_until(loop_, [&] {
+    return machine.log("slipwayd").find("slipwayd: --listen 127.0.0.1:6830\n") != std::string::npos;
+  })) << machine.log("slipwayd");
   const Identity slurm = find_identity("/etc", "slurm").value_or(Identity{64030, 64030, {}});
   struct stat info {};
   ASSERT_EQ(stat(machine.path("/var/spool/slurmctld").c_str(), &info), 0);

@@ -27,6 +27,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// A stand-in that forks has a second process with its own command line until that one has become another program, and
+// then it isn't the one such process. So slurmctld and slipwayd never fork, and slurmd has done so before it listens.
+
 // Listens where slurmd would, says in its log who it is, and leaves an orphan behind to be reaped.
 constexpr const char* fake_slurmd = R"sh(#!/usr/bin/perl
 use IO::Socket::INET; use Sys::Hostname;
@@ -36,29 +39,39 @@ if (open(my $f, '<', '/var/log/slipway/mode')) { $mode = <$f>; chomp $mode; }
 print "slurmd: started as ", join(' ', @ARGV), " on ", hostname(), " uid $< pid $$ path $ENV{PATH}\n";
 if ($mode eq 'die') { print "slurmd: fatal: no such configuration\n"; exit 1; }
 $SIG{TERM} = sub { print "slurmd: told to stop\n"; exit 0 if $mode ne 'stubborn' };
-my $s = IO::Socket::INET->new(Listen => 5, LocalPort => 6818, ReuseAddr => 1) or do { print "slurmd: cannot listen: $!\n"; exit 1 };
+pipe(my $became_sleep, my $held) or die;
 if (fork() == 0) { if (fork() == 0) { exec 'sleep', '0.1'; } exit 0; }
 wait;
+close $held;
+<$became_sleep>;
+my $s = IO::Socket::INET->new(Listen => 5, LocalPort => 6818, ReuseAddr => 1) or do { print "slurmd: cannot listen: $!\n"; exit 1 };
 select(undef, undef, undef, 0.2) while 1;
 )sh";
 
-constexpr const char* fake_slurmctld = R"sh(#!/bin/sh
-echo "slurmctld: started with $* hosts $(grep -c 'slipway' /etc/hosts) prepared $(cat /etc/slurm/slurm.conf)"
-trap 'echo slurmctld: saved; exit 0' TERM
-while :; do sleep 0.05; done
+constexpr const char* fake_slurmctld = R"sh(#!/usr/bin/perl
+$| = 1;
+$SIG{TERM} = sub { print "slurmctld: saved\n"; exit 0 };
+sub lines { my ($path) = @_; open(my $f, '<', $path) or return (); return <$f>; }
+my $hosts = grep { /slipway/ } lines('/etc/hosts');
+chomp(my ($conf) = lines('/etc/slurm/slurm.conf'));
+print "slurmctld: started with @ARGV hosts $hosts prepared $conf\n";
+select(undef, undef, undef, 0.2) while 1;
 )sh";
 
-constexpr const char* fake_slipwayd = R"sh(#!/bin/sh
-echo "slipwayd: $*"
-case "$*" in
-  --prepare*)
-    if [ -e /run/prepared-once ]; then status=0; else status=$(cat /var/log/slipway/prepare_status); fi
-    touch /run/prepared-once
-    echo "by slipwayd" > /etc/slurm/slurm.conf
-    exit "$status" ;;
-esac
-trap 'echo slipwayd: told to stop; exit 0' TERM
-while :; do sleep 0.05; done
+constexpr const char* fake_slipwayd = R"sh(#!/usr/bin/perl
+$| = 1;
+$SIG{TERM} = sub { print "slipwayd: told to stop\n"; exit 0 };
+print "slipwayd: @ARGV\n";
+if ($ARGV[0] eq '--prepare') {
+  my $status = 0;
+  if (!-e '/run/prepared-once' && open(my $f, '<', '/var/log/slipway/prepare_status')) { $status = <$f>; }
+  open(my $once, '>', '/run/prepared-once') or die;
+  open(my $conf, '>', '/etc/slurm/slurm.conf') or die;
+  print $conf "by slipwayd\n";
+  close $conf;
+  exit int($status);
+}
+select(undef, undef, undef, 0.2) while 1;
 )sh";
 
 void must(bool ok, const char* what) {
@@ -131,8 +144,10 @@ void build_root(const fs::path& folder, const MachineOptions& options) {
 
 bool pump_until(Loop& loop, const std::function<bool()>& condition, Duration patience) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
+  bool held = false;  // asked once more it may hold no longer
   std::function<void()> check = [&] {
-    if (condition() || std::chrono::steady_clock::now() >= deadline) {
+    held = condition();
+    if (held || std::chrono::steady_clock::now() >= deadline) {
       loop.stop();
     } else {
       loop.after(Duration(3), [&] { check(); });
@@ -140,7 +155,7 @@ bool pump_until(Loop& loop, const std::function<bool()>& condition, Duration pat
   };
   loop.after(Duration(0), [&] { check(); });
   loop.run();
-  return condition();
+  return held;
 }
 
 void pump_for(Loop& loop, Duration time) {
