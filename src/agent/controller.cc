@@ -66,6 +66,7 @@ class Controller final : public Role {
     if (auto r = give_folder(state_folder, 0700, slurm->uid, slurm->gid); !r) return r;
     if (auto r = give_folder(log_folder, 0775, 0, slurm->gid); !r) return r;
     if (auto r = give_folder("/etc/slurm", 0755, 0, 0); !r) return r;
+    if (auto r = use_nameserver("/etc/resolv.conf", context_.boot.address); !r) return r;
     if (auto r = give_folder(run_folder, 0755, 0, 0); !r) return r;
     // slurmctld opens this file as its own user, after root has opened it for its output.
     const Fd log(open(log_of("slurmctld").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));

@@ -75,6 +75,7 @@ void Member::set_up(const join::Welcome& welcome) {
   munge_.start(welcome.munge_key, [this](Result<void> result) { step_done(result, "munged.log"); });
   auto written = ensure_users("/etc", "/home", welcome.users);
   if (written) written = replace_section("/etc/hosts", "cluster", welcome.hosts);
+  if (written) written = use_nameserver("/etc/resolv.conf", welcome.nameserver);
   if (written && on_welcome_) written = on_welcome_(welcome);
   if (!written) {
     step_done(written, "");

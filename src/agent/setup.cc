@@ -267,4 +267,9 @@ Result<void> become_host(const std::string& name, const std::string& address) {
   return replace_section("/etc/hosts", "self", address + " " + name + "\n");
 }
 
+Result<void> use_nameserver(const std::filesystem::path& file, const std::string& address) {
+  if (address.empty()) return {};
+  return write_file(file, "# Slipway: the controller knows the cluster's names.\nnameserver " + address + "\noptions timeout:1 attempts:2\n");
+}
+
 }  // namespace slipway::agent

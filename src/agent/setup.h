@@ -44,6 +44,8 @@ Result<void> put_file(const std::filesystem::path& path, std::string_view text, 
 // Makes the folder if it is missing and gives it to its owner.
 Result<void> give_folder(const std::filesystem::path& path, mode_t mode, uid_t uid, gid_t gid);
 
+// Makes `address` the only name server; empty leaves the file alone. Short patience: the server is on the cluster's own network.
+Result<void> use_nameserver(const std::filesystem::path& file, const std::string& address);
 // This machine's name, for the kernel and in /etc/hosts. An empty address leaves hosts alone.
 Result<void> become_host(const std::string& name, const std::string& address);
 

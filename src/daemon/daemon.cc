@@ -13,6 +13,7 @@
 #include "daemon/api_server.h"
 #include "daemon/cluster_file.h"
 #include "daemon/hints.h"
+#include "daemon/names.h"
 #include "daemon/shell.h"
 #include "daemon/slurm_user.h"
 
@@ -133,12 +134,18 @@ Result<void> run_daemon(const DaemonOptions& options) {
   auto api = ApiServer::open(loop, clock, **shell, **journal, {.socket = options.run_folder / "api.sock"});
   if (!api) return fail(api.error());
 
+  // Without it programs that ask for nodes by name wait long, but jobs run: not a reason to give up.
+  const std::string address = options.listen.substr(0, options.listen.rfind(':'));
+  auto names = NameServer::open(loop, address + ":53", (*shell)->names());
+  if (!names) log_error("no_name_server", {{"why", names.error().message}});
+
   log_info("daemon_ready", {{"version", SLIPWAY_VERSION}, {"listen", options.listen}, {"pid", getpid()}});
   loop.run();
   log_info("daemon_stops");
   handle(SIGALRM, on_patience_over);
   alarm(stop_patience_s);
   (*journal)->flush();
+  if (names) names->reset();
   api->reset();
   hints->reset();
   shell->reset();

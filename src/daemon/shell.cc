@@ -394,6 +394,26 @@ std::vector<HostLine> Shell::logins() const {
   return lines;
 }
 
+NameLookup Shell::names() const {
+  const std::string controller = address_part(options_.listen);
+  NameLookup lookup;
+  lookup.address_of = [this, controller](std::string_view name) -> std::optional<std::string> {
+    if (name == "controller") return controller;
+    for (const auto& [login, address] : logins()) {
+      if (name == login) return address;
+    }
+    return address_of_node(world_, name, controller);
+  };
+  lookup.name_of = [this, controller](std::string_view address) -> std::optional<std::string> {
+    if (address == controller) return "controller";
+    for (const auto& [login, its] : logins()) {
+      if (address == its) return login;
+    }
+    return node_at_address(world_, address);
+  };
+  return lookup;
+}
+
 // --- deciding ---
 
 void Shell::ask_round(Duration within) {

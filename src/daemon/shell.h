@@ -22,6 +22,7 @@
 #include "daemon/act.h"
 #include "daemon/agents.h"
 #include "daemon/job_starts.h"
+#include "daemon/names.h"
 #include "daemon/observe.h"
 #include "daemon/poller.h"
 #include "daemon/slurm_side.h"
@@ -64,6 +65,8 @@ class Shell {
   // `channel`: kept for a job_start hint, which waits for an answer; closed otherwise.
   void on_hint(const Result<slurm::Hint>& hint, std::unique_ptr<Channel> channel = nullptr);
   const World& world() const { return world_; }
+  // The cluster's names, for a NameServer.
+  NameLookup names() const;
   uint16_t agents_port() const { return agents_->port(); }
 
   // Calls `then` with a squeue answer not older than 100 ms in world().jobs; after `patience` with what there is.

@@ -16,6 +16,7 @@ join::Welcome WelcomeMaker::common(const std::vector<HostLine>& logins) const {
   welcome.munge_key = munge_key_;
   welcome.users = cluster_.users;
   welcome.conf_server = controller_address_ + ":6817";
+  welcome.nameserver = controller_address_;
   welcome.hosts = controller_address_ + " controller\n";
   for (const auto& [name, address] : logins) welcome.hosts += address + " " + name + "\n";
   return welcome;

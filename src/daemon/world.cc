@@ -56,4 +56,27 @@ std::vector<const engine::InstanceView*> instances_of_nodes(const World& world) 
   return found;
 }
 
+std::optional<std::string> address_of_node(const World& world, std::string_view name, const std::string& asleep) {
+  // Agents first: Slurm learns an address only with the node's registration.
+  for (const auto& instance : world.view.instances) {
+    if (instance.bound.str() == name && !instance.address.empty()) return instance.address;
+  }
+  for (const auto& node : world.view.nodes) {
+    if (node.name.str() != name) continue;
+    const bool numeric = !node.address.empty() && node.address.find_first_not_of("0123456789.") == std::string::npos;
+    return numeric ? node.address : asleep;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> node_at_address(const World& world, std::string_view address) {
+  for (const auto& instance : world.view.instances) {
+    if (instance.address == address && !instance.bound.empty()) return instance.bound.str();
+  }
+  for (const auto& node : world.view.nodes) {
+    if (node.address == address) return node.name.str();
+  }
+  return std::nullopt;
+}
+
 }  // namespace slipway::daemon

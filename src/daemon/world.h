@@ -1,7 +1,9 @@
 // Everything that the daemon knows, in one place: filled by the shell, read by the API. On the loop's thread only.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -34,5 +36,9 @@ struct World {
 const engine::InstanceView* instance_of(const World& world, const engine::NodeView& node);
 // The same for all nodes at once: view.nodes' indices to view.instances' indices, linear.
 std::vector<const engine::InstanceView*> instances_of_nodes(const World& world);
+
+// A node's address for programs that ask by name: its machine's, an existing node's own, `asleep` for a node that has none now. Nothing: no such node.
+std::optional<std::string> address_of_node(const World& world, std::string_view name, const std::string& asleep);
+std::optional<std::string> node_at_address(const World& world, std::string_view address);
 
 }  // namespace slipway::daemon

@@ -10,11 +10,11 @@ std::string seconds_since(TimePoint then, TimePoint now) {
   return to_short(now - then);
 }
 
-std::string name_of(const Round& round, const Work& work) {
+const std::string& name_of(const Round& round, const Work& work) {
   return round.node(work).name.str();
 }
 
-std::string instance_name(const Round& round, const Work& work) {
+const std::string& instance_name(const Round& round, const Work& work) {
   return work.instance == nothing ? work.memory->bound.str() : round.instance(work).id.str();
 }
 
@@ -89,7 +89,7 @@ void on_booting(Round& round, Work& work) {
 void on_up(Round& round, Work& work, bool entered) {
   NodeMemory& memory = *work.memory;
   if (!entered) return;
-  const auto before = static_cast<Situation>(memory.situation);
+  const auto before = static_cast<Situation>(work.before);
   const bool was_coming = before == Situation::wanted || before == Situation::booting || before == Situation::stuck ||
                           before == Situation::overdue;
   if (was_coming) {
@@ -107,7 +107,7 @@ void on_up(Round& round, Work& work, bool entered) {
 void on_wanted(Round& round, uint32_t w, bool entered) {
   Work& work = round.works[w];
   NodeMemory& memory = *work.memory;
-  const auto before = static_cast<Situation>(memory.situation);
+  const auto before = static_cast<Situation>(work.before);
   if (entered && (before == Situation::booting || before == Situation::stuck) && !memory.bound.empty()) {
     std::string why = "machine " + memory.bound.str() + " died while it booted";
     if (work.instance != nothing) why = with_message(why, round.instance(work).message);
@@ -198,8 +198,8 @@ void act(Round& round, uint32_t w) {
   NodeMemory& memory = *work.memory;
   // What is held now is taken up again where it was: nothing changed that we know of.
   if (work.situation == Situation::held) return;
-  const bool fresh = memory.situation == 0;
-  const bool entered = memory.situation != static_cast<uint8_t>(work.situation);
+  const bool fresh = work.before == 0;
+  const bool entered = work.before != static_cast<uint8_t>(work.situation);
   if (entered) {
     memory.since = round.now;
     memory.told_at = TimePoint{};
@@ -272,7 +272,7 @@ void act(Round& round, uint32_t w) {
       on_failed(round, work, entered);
       break;
   }
-  memory.situation = static_cast<uint8_t>(work.situation);
+  if (entered) memory.situation = static_cast<uint8_t>(work.situation);
 }
 
 }  // namespace

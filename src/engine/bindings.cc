@@ -64,6 +64,7 @@ bool add_work(Round& round, uint32_t index) {
   Work work;
   work.node = index;
   work.memory = &memory;
+  work.before = memory.situation;
   work.facts.power = power_of(node.slurm);
   work.facts.health = health_of(node.slurm);
   if (work.facts.power == Power::powering_up) ++round.powering_up;
@@ -101,7 +102,6 @@ std::vector<std::pair<std::string_view, uint32_t>> claims_of_agents(Round& round
     const InstanceView& instance = instances[i];
     if (round.known_pool(instance.pool)) {
       PoolRound& pool = round.pools[instance.pool];
-      pool.ids += std::hash<InstanceId>{}(instance.id);
       if (is_live(instance) && !round.seats[i].doomed) ++pool.live;
     }
     if (instance.bound.empty()) {
@@ -125,7 +125,7 @@ void claims_on_sleepers(Round& round, std::vector<std::pair<std::string_view, ui
   if (round.memory.nodes.size() > round.works.size()) {
     for (auto& [name, memory] : round.memory.nodes) {
       if (memory.round == round.memory.round || memory.bound.empty()) continue;
-      const uint32_t instance = round.find_instance(memory.bound);
+      const uint32_t instance = round.find_instance(memory.bound, memory.instance_hint);
       if (instance == nothing) continue;
       const InstanceView& seen = round.view.instances[instance];
       if (seen.bound.empty() && is_live(seen)) claims.emplace_back(name.str(), instance);
@@ -155,7 +155,7 @@ void claims_of_memory(Round& round) {
     Work& work = round.works[w];
     const InstanceId& bound = work.memory->bound;
     if (bound.empty() || (work.instance != nothing && round.instance(work).id == bound)) continue;
-    const uint32_t instance = round.find_instance(bound);
+    const uint32_t instance = round.find_instance(bound, work.memory->instance_hint);
     if (instance == nothing) continue;  // vanished: gather_facts() looks into it
     Seat& seat = round.seats[instance];
     if (!round.view.instances[instance].bound.empty() || seat.work != nothing || seat.usurped) continue;
@@ -214,13 +214,14 @@ void join_both_ends(Round& round) {
   round.plan.situations.resize(round.view.nodes.size(), Situation::held);
   round.seats.resize(round.view.instances.size());
   for (auto it = round.memory.instances.begin(); it != round.memory.instances.end();) {
-    const uint32_t index = round.find_instance(it->first);
+    const uint32_t index = round.find_instance(it->first, it->second.place);
     if (index == nothing) {
       // Forgotten only when a listing made after we asked for its end no longer has it.
       const bool over = round.view.instances_complete && round.view.instances_as_of >= it->second.terminate_at;
       it = over ? round.memory.instances.erase(it) : std::next(it);
       continue;
     }
+    it->second.place = index;
     round.seats[index].memory = &it->second;
     round.seats[index].doomed = it->second.terminate_at != TimePoint{};
     ++it;

@@ -50,7 +50,8 @@ void order_tells(Plan& plan) {
 
 }  // namespace
 
-uint32_t Round::find_instance(const InstanceId& id) {
+uint32_t Round::find_instance(const InstanceId& id, uint32_t hint) {
+  if (hint < view.instances.size() && view.instances[hint].id == id) return hint;
   if (by_id.empty()) {
     by_id.reserve(view.instances.size());
     for (uint32_t i = 0; i < view.instances.size(); ++i) by_id.emplace(view.instances[i].id.str(), i);
@@ -59,19 +60,24 @@ uint32_t Round::find_instance(const InstanceId& id) {
   return it == by_id.end() ? nothing : it->second;
 }
 
-void Round::note(std::string kind, const Work& work, std::string message) {
-  Note note{.kind = std::move(kind), .pool = node(work).pool, .node = node(work).name};
+void Round::note(std::string_view kind, const Work& work, std::string message) {
+  Note& note = plan.notes.emplace_back();
+  note.kind = kind;
+  note.pool = node(work).pool;
+  note.node = node(work).name;
   note.instance = work.instance == nothing ? work.memory->bound : instance(work).id;
   note.job = work.job;
   note.message = std::move(message);
-  plan.notes.push_back(std::move(note));
 }
 
-void Round::note_instance(std::string kind, uint32_t index, std::string message) {
+void Round::note_instance(std::string_view kind, uint32_t index, std::string message) {
   const InstanceView& subject = view.instances[index];
-  Note note{.kind = std::move(kind), .pool = subject.pool, .node = subject.bound, .instance = subject.id};
+  Note& note = plan.notes.emplace_back();
+  note.kind = kind;
+  note.pool = subject.pool;
+  note.node = subject.bound;
+  note.instance = subject.id;
   note.message = std::move(message);
-  plan.notes.push_back(std::move(note));
 }
 
 void Round::terminate(uint32_t index, std::string_view kind, std::string reason) {
@@ -80,6 +86,7 @@ void Round::terminate(uint32_t index, std::string_view kind, std::string reason)
   Seat& seat = seats[index];
   if (seat.memory == nullptr) seat.memory = &memory.instances[subject.id];
   InstanceMemory& remembered = *seat.memory;
+  remembered.place = index;
   const bool first = remembered.terminate_at == TimePoint{};
   // The provider is already at it when it says `stopping`: remind it, but seldom.
   const Duration patience = is_live(subject) ? spec.update_patience : 12 * spec.update_patience;
@@ -92,7 +99,7 @@ void Round::terminate(uint32_t index, std::string_view kind, std::string reason)
   if (first) {
     remembered.reason = std::move(reason);
     if (is_live(subject) && known_pool(subject.pool)) --pools[subject.pool].live;
-    note_instance(std::string(kind), index, subject.id.str() + " is terminated: " + remembered.reason);
+    note_instance(kind, index, subject.id.str() + " is terminated: " + remembered.reason);
   }
   seat.doomed = true;
   plan.terminations.push_back({subject.id, remembered.reason});

@@ -98,8 +98,8 @@ Age age_while_powering_up(Round& round, const Work& work) {
   if (round.now >= overdue_at) return Age::overdue;
   round.due(overdue_at);
   if (work.facts.guest != Guest::serving) return Age::young;
-  // slurmctld knows this very slurmd and still waits for the boot: it took the registration for one from before the resume (its arithmetic
-  // with whole seconds errs on a quick boot) and will not hear another.
+  // slurmctld knows this very slurmd and still waits for the boot: it took the registration for one from before the
+  // resume (its arithmetic with whole seconds errs on a quick boot) and will not hear another.
   const auto started = std::chrono::floor<std::chrono::seconds>(round.instance(work).slurmd_started);
   if (started != TimePoint{} && round.node(work).slurmd_started >= started) return Age::late;
   // What Slurm says must be younger than slurmd by the patience, or its registration may just not have been seen.
@@ -237,10 +237,13 @@ void choose_reclaims(Round& round) {
                       });
     for (size_t i = 0; i < taken; ++i) round.works[candidates[i]].facts.intent = Intent::reclaim;
   }
+  size_t entered = 0;
   for (Work& work : round.works) {
     work.situation = classify(work.facts);
     round.plan.situations[work.node] = work.situation;
+    entered += work.before == static_cast<uint8_t>(work.situation) ? 0 : 1;
   }
+  round.plan.notes.reserve(round.plan.notes.size() + entered);  // most transitions have a note
 }
 
 }  // namespace slipway::engine

@@ -117,6 +117,18 @@ bool settled(Round& round, LaunchMemory& launch) {
   return true;
 }
 
+// Order-independent sum of the hashes of all the pool's listed instances; made for all pools when the first one
+// launches.
+uint64_t ids_of(Round& round, PoolIndex pool) {
+  if (!round.ids_summed) {
+    for (const InstanceView& instance : round.view.instances) {
+      if (round.known_pool(instance.pool)) round.pools[instance.pool].ids += std::hash<InstanceId>{}(instance.id);
+    }
+    round.ids_summed = true;
+  }
+  return round.pools[pool].ids;
+}
+
 }  // namespace
 
 Duration pause_after(uint32_t failures, Duration first, Duration longest) {
@@ -139,21 +151,22 @@ void settle_launches(Round& round) {
   }
 }
 
-std::string launch_token(const Round& round, PoolIndex pool, const std::vector<uint32_t>& wanted, uint32_t count) {
+std::string launch_token(Round& round, PoolIndex pool, const std::vector<uint32_t>& wanted, uint32_t count) {
   const std::string& name = round.spec.pools[pool].name.str();
   uint64_t names = 0;  // sums: the order in which nodes are listed or served doesn't matter
   for (const uint32_t w : wanted) {
     const NodeView& node = round.node(round.works[w]);
     names += fnv(node.name.str(), static_cast<uint64_t>(node.last_busy.time_since_epoch().count()));
   }
+  const uint64_t ids = ids_of(round, pool);
   for (uint64_t attempt = round.memory.pools[pool].launches;; ++attempt) {
     uint64_t low = fnv(round.spec.cluster, 1);
     low = mix(low, fnv(name, 2));
     low = mix(low, names);
-    low = mix(low, round.pools[pool].ids);
+    low = mix(low, ids);
     low = mix(low, count);
     low = mix(low, attempt);
-    const std::string token = "slw-" + hex(low) + hex(mix(low ^ names, round.pools[pool].ids + attempt));
+    const std::string token = "slw-" + hex(low) + hex(mix(low ^ names, ids + attempt));
     // One that is still on its way can't stand for this launch too.
     if (!round.memory.launches.contains(token)) return token;
   }

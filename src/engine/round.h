@@ -23,6 +23,7 @@ struct Work {                   // a node that isn't asleep, or that an instance
   bool queued = false;  // in its pool's list of wanted nodes
   Facts facts;
   Situation situation = Situation::held;
+  uint8_t before = 0;  // NodeMemory::situation as the last round left it
 };
 
 struct Seat {               // parallel to View::instances
@@ -44,7 +45,7 @@ struct PoolRound {
   uint32_t boots_failed = 0;      // of machines without a name, in this round
   bool any_failed = false;
   bool unheard = false;  // a running machine from before our start has not spoken yet
-  uint64_t ids = 0;      // order-independent sum of the hashes of all its listed instances
+  uint64_t ids = 0;      // of its listed instances; see launch_token()
   std::string last_failure;
 };
 
@@ -61,6 +62,7 @@ struct Round {
   std::vector<Seat> seats;
   std::vector<PoolRound> pools;
   uint32_t powering_up = 0;
+  bool ids_summed = false;
   bool any_nameless = false;                             // an instance without a name that doesn't speak
   std::unordered_map<std::string_view, uint32_t> by_id;  // instances; made on first use
   std::vector<uint32_t> job_works;                       // works of view.jobs' nodes, in that order
@@ -71,7 +73,8 @@ struct Round {
   const InstanceView& instance(const Work& work) const { return view.instances[work.instance]; }
   PoolRound& pool(const Work& work) { return pools[node(work).pool]; }
   bool known_pool(PoolIndex pool) const { return pool < pools.size(); }
-  uint32_t find_instance(const InstanceId& id);
+  // `hint`: where it was in the last listing.
+  uint32_t find_instance(const InstanceId& id, uint32_t hint);
   // Slurmctld registers nodes one after another: a crowd may take longer.
   Duration crowd() const { return spec.crowd_allowance * powering_up; }
 
@@ -79,8 +82,8 @@ struct Round {
   void due(TimePoint at) {
     if (at > now && (plan.look_again == TimePoint{} || at < plan.look_again)) plan.look_again = at;
   }
-  void note(std::string kind, const Work& work, std::string message);
-  void note_instance(std::string kind, uint32_t instance, std::string message);
+  void note(std::string_view kind, const Work& work, std::string message);
+  void note_instance(std::string_view kind, uint32_t instance, std::string message);
   // Asks the provider once, and again every update_patience while the instance is still there.
   void terminate(uint32_t instance, std::string_view kind, std::string reason);
   // Tells Slurm, unless it was told in the present situation less than update_patience ago. True when it was told now.
@@ -104,7 +107,7 @@ void bind_and_launch(Round& round);
 void keep_warm(Round& round);
 // What earlier launches still owe, and refusals (launches.cc).
 void settle_launches(Round& round);
-std::string launch_token(const Round& round, PoolIndex pool, const std::vector<uint32_t>& wanted, uint32_t count);
+std::string launch_token(Round& round, PoolIndex pool, const std::vector<uint32_t>& wanted, uint32_t count);
 Duration pause_after(uint32_t failures, Duration first, Duration longest);
 
 }  // namespace slipway::engine

@@ -160,6 +160,7 @@ void bind_waiting(Round& round, PoolIndex p) {
     memory.since = memory.bound_at = memory.bind_sent_at = round.now;
     memory.bound = instance.id;
     memory.seen_at = round.view.instances_as_of;
+    memory.instance_hint = i;
     round.seats[i].work = pool.wanted[k];
     round.plan.situations[work.node] = Situation::booting;
     round.plan.binds.push_back({round.node(work).name, instance.id, instance.address});
@@ -266,6 +267,7 @@ void sort_unbound(Round& round) {
       continue;
     }
     if (seat.memory == nullptr) seat.memory = &round.memory.instances[instance.id];
+    seat.memory->place = i;
     if (seat.memory->first_seen == TimePoint{}) seat.memory->first_seen = round.now;
     if (!round.known_pool(instance.pool)) {
       unneeded(round, i, "its pool isn't in the cluster file");

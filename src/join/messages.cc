@@ -78,6 +78,7 @@ struct Encoder {
            "\",\"slurm_conf\":" + json_quoted(welcome.slurm_conf) + ",\"hosts\":" + json_quoted(welcome.hosts) +
            ",\"users\":" + users_to_json(welcome.users) + ",\"prep\":" + json_quoted(welcome.prep) +
            ",\"conf_server\":" + json_quoted(welcome.conf_server) +
+           ",\"nameserver\":" + json_quoted(welcome.nameserver) +
            ",\"heartbeat_every_ms\":" + std::to_string(std::max<int64_t>(welcome.heartbeat_every.count(), 0)) + "}";
   }
   std::string operator()(const Bind& bind) const {
@@ -121,6 +122,10 @@ Result<FromDaemon> decode_welcome(JsonReader& reader) {
   welcome.conf_server = reader.text("conf_server", 255);
   for (char c : welcome.conf_server) {
     if (c <= ' ' || c > '~') reader.problem("\"conf_server\" must be a host and port");
+  }
+  welcome.nameserver = reader.text("nameserver", 15);
+  if (welcome.nameserver.find_first_not_of("0123456789.") != std::string::npos) {
+    reader.problem("\"nameserver\" must be an IPv4 address");
   }
   // A beat a day is still a beat, and a daemon that asks for none at all gets the fastest that makes sense.
   welcome.heartbeat_every = Duration(std::max<uint64_t>(reader.number("heartbeat_every_ms", 86'400'000, 20'000), 100));

@@ -43,6 +43,7 @@ struct Welcome {                    // after the handshake
   std::vector<model::User> users;
   std::string prep;                 // the pool's prep script; empty: none
   std::string conf_server;          // "198.18.0.2:6817"
+  std::string nameserver;           // IPv4 for /etc/resolv.conf; empty: the machine keeps its own
   Duration heartbeat_every{20'000};
 };
 struct Bind { std::string node; };  // become this node: set the host name, start slurmd. The same name again: restart slurmd

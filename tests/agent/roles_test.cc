@@ -69,6 +69,11 @@ TEST_F(ControllerTest, PreparesThenRunsBothAndKeepsThemRunning) {
     EXPECT_TRUE(pump_until(loop_, [&] { return machine.one(name) > 0 && machine.one(name) != before; })) << name;
   }
 
+  // From then on the second slurmctld minds SIGTERM.
+  ASSERT_TRUE(pump_until(loop_, [&] {
+    const std::string log = machine.log("slurmctld");
+    return log.find("slurmctld: started") != log.rfind("slurmctld: started");
+  })) << machine.log("slurmctld");
   machine.terminate();
   ASSERT_TRUE(machine.wait_for_end(loop_, Duration(2'300)));
   EXPECT_EQ(WEXITSTATUS(machine.status()), 0);

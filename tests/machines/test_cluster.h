@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,6 +23,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -188,6 +190,23 @@ inline std::string leftovers(const std::filesystem::path& state) {
   return left;
 }
 
+// The lock that `slipway up` holds too from its choice of a subnet until its bridge has it. The host looks before it
+// makes its bridge: without the lock two that start at once may both get the same subnet, and neither can start again.
+class SubnetChoice {
+ public:
+  SubnetChoice() : lock_(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)) {
+    while (::flock(lock_.get(), LOCK_EX) != 0 && errno == EINTR) {
+    }
+  }
+  // Not by closing it: a host that was forked meanwhile has it open too.
+  ~SubnetChoice() { ::flock(lock_.get(), LOCK_UN); }
+  SubnetChoice(const SubnetChoice&) = delete;
+  SubnetChoice& operator=(const SubnetChoice&) = delete;
+
+ private:
+  Fd lock_;
+};
+
 class TestCluster {
  public:
   TestCluster() {
@@ -237,10 +256,12 @@ class TestCluster {
 
   // Starts the machine host and waits until it answers. `change` may alter its options first.
   void start_host(const std::function<void(HostOptions&)>& change = {}) {
-    // Another test may take the same free subnet at the same moment.
+    // Something else may take the same free subnet at the same moment.
     for (int attempt = 0; attempt < 10; ++attempt) {
       bool first_time = subnet_.empty();
+      std::optional<SubnetChoice> choice;
       if (first_time) {
+        choice.emplace();
         auto chosen = choose_subnet();
         ASSERT_TRUE(chosen) << chosen.error().message;
         subnet_ = *chosen;
