@@ -12,7 +12,7 @@ namespace slipway::daemon {
 namespace {
 
 constexpr Duration provider_timeout{30'000};
-constexpr Duration jobs_fresh{100};
+constexpr Duration jobs_fresh{0};  // only what is asked in the same moment is answered together
 constexpr Duration jobs_kept{3'000};
 constexpr Duration waiters_every{100};
 constexpr Duration housekeeping_every{std::chrono::hours(1)};

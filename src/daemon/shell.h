@@ -69,7 +69,7 @@ class Shell {
   NameLookup names() const;
   uint16_t agents_port() const { return agents_->port(); }
 
-  // Calls `then` with a squeue answer not older than 100 ms in world().jobs; after `patience` with what there is.
+  // Calls `then` with squeue's answer of this moment in world().jobs; after `patience` with what there is.
   void with_jobs(Duration patience, std::function<void()> then);
   // Called after each event that went to the journal.
   void on_event(std::function<void()> callback) { on_event_ = std::move(callback); }

@@ -79,9 +79,10 @@ struct PoolMemory {
   uint32_t refusals = 0;   // in a row
   std::string why;         // the last refusal
   uint64_t launches = 0;   // accepted launches that left nothing behind; part of the next token
-  uint32_t boots_failed =
-      0;  // times that boots failed since a node of the pool last came up; those within seconds count once
-  TimePoint boot_failed_at{};  // the last of them
+  // Waves of failed boots since a node of the pool last came up: failures of machines that were launched together count once.
+  uint32_t boots_failed = 0;
+  TimePoint boot_failed_at{};  // the last wave began
+  TimePoint launched_at{};     // the last launch was decided
   std::string unnoted;         // a refusal that is not yet among the notes
 };
 

@@ -111,7 +111,7 @@ void charge_failures(Round& round, PoolIndex p) {
     node.last_failure = pool.last_failure;
   }
   if (!pool.any_failed) return;
-  if (memory.boot_failed_at == TimePoint{} || round.now - memory.boot_failed_at >= Duration(5'000)) {
+  if (memory.boot_failed_at == TimePoint{} || memory.launched_at >= memory.boot_failed_at) {
     ++memory.boots_failed;
     memory.boot_failed_at = round.now;
   }
@@ -207,6 +207,7 @@ void launch_missing(Round& round, PoolIndex p) {
                               .pool = p,
                               .message = std::to_string(count) + (count == 1 ? " machine" : " machines") +
                                          " for pool " + round.spec.pools[p].name.str()});
+  round.memory.pools[p].launched_at = round.now;
   round.plan.launches.push_back(std::move(launch));
 }
 

@@ -200,7 +200,7 @@ TEST(Host, FreezeStopsEverythingButTheNetwork) {
                    "(setsid sh -c 'while :; do echo x >> /tmp/count; sleep 0.01; done' >/dev/null 2>&1 &); sleep 0.2")
                 .status,
             0);
-  std::string count = "/proc/" + std::to_string(machine.pid) + "/root/tmp/count";
+  std::string count = "/proc/" + std::to_string(machine.pid) + "/root" "/tmp/count";
   auto size = [&] {
     std::error_code error;
     auto bytes = std::filesystem::file_size(count, error);
