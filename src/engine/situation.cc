@@ -93,7 +93,10 @@ Power power_of(model::SlurmNodeState state) {
   if (state.base == NodeBase::future) return Power::down;
   if (state.has(model::node_powering_down)) return Power::powering_down;
   if (state.has(model::node_powering_up)) return Power::powering_up;
-  if (state.has(model::node_powered_down)) return Power::down;
+  // A job has the node: slurmctld's power saving thread, which looks once a second, is about to wake it. And a machine that registers before that
+  // look is accepted, so there is nothing to wait for.
+  const bool promised = state.base == NodeBase::allocated || state.base == NodeBase::mixed;
+  if (state.has(model::node_powered_down)) return promised ? Power::powering_up : Power::down;
   return Power::up;
 }
 
