@@ -50,6 +50,7 @@ class Cluster:
         except BaseException:
             self.keep_logs()
             self.destroy()
+            shutil.rmtree(self.base, ignore_errors=True)
             raise
         return self
 
@@ -57,9 +58,9 @@ class Cluster:
         if kind is not None:
             self.keep_logs()
         self.destroy()
-        if kind is None:
-            left = self.leftovers()
-            assert not left, f"left after down: {left}"
+        left = self.leftovers()
+        shutil.rmtree(self.base, ignore_errors=True)
+        assert kind is not None or not left, f"left after down: {left}"
 
     def slipway(self, *args, timeout=60, check=True):
         """Runs `slipway …` for this cluster and returns its stdout."""
