@@ -74,6 +74,7 @@ class Floor:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="slipway-floor-"))
         os.chmod(self.folder, 0o755)
         self.children, self.stop = {}, False
+        self.limits = {}  # of the box, as they were
 
     def __enter__(self):
         f = self.folder
@@ -97,6 +98,7 @@ class Floor:
         for number, limit in ((1, 4096), (2, 16384), (3, 32768)):
             path = pathlib.Path(f"/proc/sys/net/ipv4/neigh/default/gc_thresh{number}")
             if int(path.read_text()) < limit:
+                self.limits[path] = path.read_text()
                 path.write_text(str(limit))
         ip(f"link add {BRIDGE} type bridge mcast_snooping 0\naddr add 198.19.240.1/20 dev {BRIDGE}\nlink set {BRIDGE} up\n")
         self.ready_fd = os.open(f / "ready", os.O_RDWR)
@@ -177,6 +179,8 @@ class Floor:
             if child:
                 subprocess.run(["ip", "link", "del", f"vf{child.pid}"], capture_output=True)
         subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True)
+        for path, before in self.limits.items():
+            path.write_text(before)
         time.sleep(1)
         shutil.rmtree(self.folder, ignore_errors=True)
 
