@@ -18,7 +18,7 @@ OWNED = {
     "CLI/": {"cli"},
     "sqlite3.h": {"journal"},
     "sodium": {"join"},
-    "boost/json": {"join", "slurm", "machines", "cloud", "daemon", "deploy", "cli"},
+    "boost/json": {"join", "slurm", "machines", "cloud", "daemon", "deploy", "sim", "cli"},
 }
 
 

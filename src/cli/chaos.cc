@@ -26,8 +26,9 @@ Result<std::vector<std::string>> instances(const ClusterRef& cluster, const std:
   return ids;
 }
 
-Result<void> apply(const machines::Client& host, Verb verb, const std::vector<std::string>& ids) {
-  switch (verb) {
+Result<void> apply(const machines::Client& host, const Options& options, Duration notice,
+                   const std::vector<std::string>& ids) {
+  switch (options.verb) {
     case Verb::chaos_kill:
       return host.kill(ids);
     case Verb::chaos_freeze:
@@ -36,9 +37,34 @@ Result<void> apply(const machines::Client& host, Verb verb, const std::vector<st
       return host.thaw(ids);
     case Verb::chaos_cut_off:
       return host.cut_off(ids);
+    case Verb::chaos_evict:
+      return host.evict(ids, notice);
     default:
       return host.reconnect(ids);
   }
+}
+
+Result<machines::CapacityLimit> limit_of(const Options& options) {
+  machines::CapacityLimit limit;
+  limit.pool = options.pool;
+  limit.machine = options.machine;
+  limit.zone = options.zone;
+  for (model::Market market : {model::Market::on_demand, model::Market::spot}) {
+    if (model::to_string(market) == options.market) limit.market = market;
+  }
+  for (ErrorCode code : machines::refusal_codes) {
+    if (to_string(code) == options.error) limit.error = code;
+  }
+  if (options.capacity == "unlimited") return limit;
+  uint32_t most = 0;
+  const char* last = options.capacity.data() + options.capacity.size();
+  const auto [end, error] = std::from_chars(options.capacity.data(), last, most);
+  if (error != std::errc{} || end != last) {
+    return fail(ErrorCode::bad_config,
+                "\"" + options.capacity + "\" is no limit; give a number of machines, or unlimited");
+  }
+  limit.most = most;
+  return limit;
 }
 
 }  // namespace
@@ -63,26 +89,38 @@ Result<Duration> parse_duration(std::string_view text) {
 }
 
 Result<int> chaos(const Options& options, Terminal& terminal) {
+  // Nonsense is refused before a cluster is looked for.
   machines::BootTrouble trouble{options.pool, Duration(0), options.never, options.refuse};
   if (!options.delay.empty()) {
     auto delay = parse_duration(options.delay);
     if (!delay) return Failure(delay.error());
     trouble.delay = *delay;
   }
+  Duration notice{0};
+  if (options.verb == Verb::chaos_evict) {
+    auto parsed = parse_duration(options.notice);
+    if (!parsed) return Failure(parsed.error());
+    notice = *parsed;
+  }
+  machines::CapacityLimit limit;
+  if (options.verb == Verb::chaos_capacity) {
+    auto described = limit_of(options);
+    if (!described) return Failure(described.error());
+    limit = *described;
+  }
   auto cluster = choose_cluster(options);
   if (!cluster) return Failure(cluster.error());
   const machines::Client host = host_of(*cluster);
-  if (options.verb == Verb::chaos_clear) {
-    if (auto done = host.clear_boot_trouble(); !done) return Failure(done.error());
+  const auto finish = [](const Result<void>& done) -> Result<int> {
+    if (!done) return Failure(done.error());
     return 0;
-  }
-  if (options.verb == Verb::chaos_boot) {
-    if (auto done = host.set_boot_trouble(trouble); !done) return Failure(done.error());
-    return 0;
-  }
+  };
+  if (options.verb == Verb::chaos_clear) return finish(host.clear_trouble());
+  if (options.verb == Verb::chaos_boot) return finish(host.set_boot_trouble(trouble));
+  if (options.verb == Verb::chaos_capacity) return finish(host.set_capacity(limit));
   auto ids = instances(*cluster, options.words);
   if (!ids) return Failure(ids.error());
-  if (auto done = apply(host, options.verb, *ids); !done) return Failure(done.error());
+  if (auto done = apply(host, options, notice, *ids); !done) return Failure(done.error());
   std::string text;
   for (const std::string& id : *ids) text += id + "\n";
   terminal.print(text);

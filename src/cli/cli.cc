@@ -36,9 +36,13 @@ Result<int> dispatch(const Options& options, Terminal& terminal) {
     case Verb::chaos_thaw:
     case Verb::chaos_cut_off:
     case Verb::chaos_reconnect:
+    case Verb::chaos_evict:
     case Verb::chaos_boot:
+    case Verb::chaos_capacity:
     case Verb::chaos_clear:
       return chaos(options, terminal);
+    case Verb::simulate:
+      return simulate(options, terminal);
     case Verb::completion:
       terminal.print(completion_script(command_tree(), options.shell));
       return 0;

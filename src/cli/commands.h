@@ -20,6 +20,7 @@ Result<int> shell(const Options& options, Terminal& terminal);
 Result<int> logs(const Options& options, Terminal& terminal);
 Result<int> down(const Options& options, Terminal& terminal);
 Result<int> chaos(const Options& options, Terminal& terminal);
+Result<int> simulate(const Options& options, Terminal& terminal);
 
 // The completion script for "bash", "zsh" or "fish".
 std::string completion_script(const CommandNode& tree, std::string_view shell);

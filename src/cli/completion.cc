@@ -19,6 +19,7 @@ std::string words_of(const std::string& type) {
   if (is_choice(type)) return replaced(type, '|', " ");
   if (type == "MACHINE") return "controller login";
   if (type == "WHAT") return "controller login host daemon slurmctld";
+  if (type == "N|unlimited") return "unlimited";
   if (type == "LOG") return "agent prep munged slurmctld slipwayd slurmd";
   return "";
 }

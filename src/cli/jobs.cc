@@ -22,7 +22,8 @@ Result<int> jobs(const Options& options, Terminal& terminal) {
     const std::string state = job.text("state");
     const Colour colour = state == "RUNNING" ? Colour::green : state == "PENDING" ? Colour::plain : Colour::yellow;
     const std::string where = job.text("nodes");
-    const std::string why = job.text("reason");
+    // Ours tells more than Slurm's.
+    const std::string why = job.text(job.text("comment").starts_with("slipway: ") ? "comment" : "reason");
     const std::string id = job.text("array").empty() ? job.text("job") : job.text("array");
     table.row({id, job.text("name"), job.text("user"), job.text("partition"), Cell(state, colour),
                job.number("node_count"), where.empty() ? (why.empty() ? "" : "(" + why + ")") : where});

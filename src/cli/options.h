@@ -27,8 +27,11 @@ enum class Verb {
   chaos_thaw,
   chaos_cut_off,
   chaos_reconnect,
+  chaos_evict,
   chaos_boot,
+  chaos_capacity,
   chaos_clear,
+  simulate,
   completion,
   version,
 };
@@ -42,11 +45,11 @@ struct Options {
   bool json = false;
 
   // Each command's own; which ones, parse.cc says.
-  std::filesystem::path file;      // validate, up
+  std::filesystem::path file;      // validate, up, simulate
   std::string subnet;              // up; empty: the file's, or a free one
   bool keep_data = false;          // down
   bool all = false;                // nodes
-  std::string pool;                // nodes, chaos boot
+  std::string pool;                // nodes, chaos boot, chaos capacity
   bool follow = false;             // events, logs
   std::string node;                // events
   uint32_t lines = 0;              // events, logs
@@ -57,6 +60,19 @@ struct Options {
   std::string delay;               // chaos boot
   uint32_t never = 0;
   uint32_t refuse = 0;
+  std::string notice;    // chaos evict
+  std::string capacity;  // chaos capacity: a number or "unlimited"
+  std::string market;    // chaos capacity; empty: any
+  std::string machine;
+  std::string zone;
+  std::string error;
+  uint64_t seed = 1;               // simulate
+  uint64_t seeds = 1;
+  uint32_t minutes = 0;     // 0: drawn from the seed, like the next
+  uint32_t node_count = 0;
+  bool trace = false;
+  bool progress = false;
+  std::filesystem::path script;
   std::string shell;  // completion
 };
 

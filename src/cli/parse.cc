@@ -7,6 +7,7 @@
 
 #include "cli/options.h"
 #include "cli/suggest.h"
+#include "machines/machine.h"
 
 namespace slipway::cli {
 
@@ -26,6 +27,8 @@ class CommandLine {
   void add_observers();
   void add_entering();
   void add_chaos();
+  void add_simulate();
+  void add_capacity(CLI::App& chaos);
   static CommandNode tree_of(const CLI::App& app);
   std::string hint_for(const std::vector<std::string>& words) const;
 
@@ -68,6 +71,7 @@ CommandLine::CommandLine() {
   down->add_flag("--keep-data", options_.keep_data, "Keep shared folders (homes) and the journal for the next `up`");
 
   add_chaos();
+  add_simulate();
 
   CLI::App* completion = command(app_, "completion", "Print the completion script of a shell", Verb::completion);
   completion->add_option("shell", options_.shell, "Which shell")
@@ -125,22 +129,70 @@ void CommandLine::add_chaos() {
   CLI::App* chaos = command(app_, "chaos", "Break machines on purpose, to see the cluster recover", Verb::none);
   chaos->require_subcommand(1);
   const auto on_machines = [&](const char* name, const char* description, Verb verb) {
-    command(*chaos, name, description, verb)
-        ->add_option("machines", options_.words, "Nodes (cpu-[0001-0003]), instances, controller, login")
+    CLI::App* made = command(*chaos, name, description, verb);
+    made->add_option("machines", options_.words, "Nodes (cpu-[0001-0003]), instances, controller, login")
         ->required()
         ->type_name("MACHINE");
+    return made;
   };
   on_machines("kill", "A power cut: everything on the machine ends at once", Verb::chaos_kill);
   on_machines("freeze", "Stop every process; the network stays", Verb::chaos_freeze);
   on_machines("thaw", "Let frozen machines go on", Verb::chaos_thaw);
   on_machines("cut-off", "Take the machine off the network", Verb::chaos_cut_off);
   on_machines("reconnect", "Put it back on the network", Verb::chaos_reconnect);
+  CLI::App* evict =
+      on_machines("evict", "The cloud takes machines back: a notice first, then a power cut", Verb::chaos_evict);
+  options_.notice = "30s";
+  evict->add_option("--notice", options_.notice, "The time between: 30s (default), 2m; 0 for none")->type_name("TIME");
   CLI::App* boot = command(*chaos, "boot", "Trouble for machines that are launched from now on", Verb::chaos_boot);
   boot->add_option("--pool", options_.pool, "Only in this pool (default: every pool)")->type_name("POOL");
   boot->add_option("--delay", options_.delay, "They boot so much later: 500ms, 10s, 2m")->type_name("TIME");
   boot->add_option("--never", options_.never, "The next N never boot")->type_name("N");
   boot->add_option("--refuse", options_.refuse, "The next N are refused for lack of capacity")->type_name("N");
-  command(*chaos, "clear", "End the trouble that `chaos boot` made", Verb::chaos_clear);
+  add_capacity(*chaos);
+  command(*chaos, "clear", "End the trouble that `chaos boot` and `chaos capacity` made", Verb::chaos_clear);
+}
+
+void CommandLine::add_capacity(CLI::App& chaos) {
+  CLI::App* capacity = command(chaos, "capacity", "How many machines the pretended cloud has", Verb::chaos_capacity);
+  capacity->add_option("limit", options_.capacity, "At most so many; unlimited ends the limit and every narrower one")
+      ->required()
+      ->type_name("N|unlimited");
+  capacity->add_option("--pool", options_.pool, "Only of this pool (default: of any)")->type_name("POOL");
+  capacity->add_option("--market", options_.market, "Only those bought so")
+      ->check(CLI::IsMember({"spot", "on_demand"}))
+      ->type_name("spot|on_demand");
+  capacity->add_option("--machine", options_.machine, "Only of this machine type")->type_name("TYPE");
+  capacity->add_option("--zone", options_.zone, "Only in this zone")->type_name("ZONE");
+  std::vector<std::string> codes;
+  std::string choices;
+  for (ErrorCode code : machines::refusal_codes) {
+    codes.emplace_back(to_string(code));
+    choices += (choices.empty() ? "" : "|") + codes.back();
+  }
+  options_.error = to_string(ErrorCode::no_capacity);
+  capacity->add_option("--error", options_.error, "What launches beyond it are told (default: no_capacity)")
+      ->check(CLI::IsMember(codes))
+      ->type_name(choices);
+}
+
+void CommandLine::add_simulate() {
+  CLI::App* simulate = command(
+      app_, "simulate", "Run whole clusters in virtual time, with random faults, and check every invariant", Verb::simulate);
+  simulate->add_option("--seed", options_.seed, "The first seed (default: 1)")->type_name("S");
+  simulate->add_option("--seeds", options_.seeds, "How many seeds (default: 1)")
+      ->type_name("N")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1'000'000'000}));
+  simulate->add_option("--minutes", options_.minutes, "Minutes of trouble before all heals (default: the seed's)")
+      ->type_name("M")
+      ->check(CLI::Range(1U, 100'000U));
+  simulate->add_option("--nodes", options_.node_count, "Nodes of all pools together (default: the seed's)")
+      ->type_name("K")
+      ->check(CLI::Range(1U, 100'000U));
+  simulate->add_option("--file", options_.file, "A cluster file instead of a random cluster")->type_name("FILE");
+  simulate->add_option("--script", options_.script, "Run a script instead of random faults and jobs")->type_name("FILE");
+  simulate->add_flag("--trace", options_.trace, "Print every transition");
+  simulate->add_flag("--progress", options_.progress, "Say now and then how far it is");
 }
 
 // A word that stands where a command should, and the command that was probably meant.

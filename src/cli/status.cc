@@ -19,11 +19,20 @@ std::string words(const Json& counts, std::initializer_list<const char*> keys) {
   return text;
 }
 
+// How it was bought: "spot m.large a"; empty for what a pool with one shape gets.
+std::string way(const machines::Machine& machine) {
+  std::string text = machine.market == model::Market::spot ? "spot" : "";
+  for (const std::string& part : {machine.offer.machine, machine.offer.zone}) {
+    if (!part.empty()) text += (text.empty() ? "" : " ") + part;
+  }
+  return text;
+}
+
 // Machines that have no node of their own, and without a daemon all of them.
 std::string machine_table(const std::vector<machines::Machine>& all, bool compute_too, TimePoint now,
                           const Terminal& terminal) {
   Table table;
-  for (const char* title : {"MACHINE", "ROLE", "POOL", "STATE", "ADDRESS"}) table.column(title);
+  for (const char* title : {"MACHINE", "ROLE", "POOL", "WAY", "STATE", "ADDRESS"}) table.column(title);
   table.column("AGE", Align::right);
   table.column("NOTE");
   for (const machines::Machine& machine : all) {
@@ -31,8 +40,10 @@ std::string machine_table(const std::vector<machines::Machine>& all, bool comput
     const bool running = machine.state == machines::MachineState::running;
     std::string note = machine.end;
     if (machine.cut_off) note = "cut off the network";
+    if (note.empty() && machine.evict_at > now)
+      note = "evicted in " + to_short(std::chrono::duration_cast<Duration>(machine.evict_at - now));
     const Duration age = std::chrono::duration_cast<Duration>(now - machine.launched_at);
-    table.row({machine.id, machine.role, machine.pool,
+    table.row({machine.id, machine.role, machine.pool, way(machine),
                Cell(std::string(to_string(machine.state)), running ? Colour::green : Colour::yellow), machine.address,
                to_short(std::max(Duration(0), age)), note});
   }
@@ -42,14 +53,21 @@ std::string machine_table(const std::vector<machines::Machine>& all, bool comput
 std::string machines_json(const std::vector<machines::Machine>& all) {
   std::string items;
   for (const machines::Machine& machine : all) {
-    items += (items.empty() ? "" : ",") + object({{"id", machine.id},
-                                                  {"role", machine.role},
-                                                  {"pool", machine.pool},
-                                                  {"state", to_string(machine.state)},
-                                                  {"address", machine.address},
-                                                  {"pid", int64_t{machine.pid}},
-                                                  {"cut_off", machine.cut_off},
-                                                  {"launched_at", to_iso8601(machine.launched_at)}});
+    items += (items.empty() ? "" : ",") +
+             object({{"id", machine.id},
+                     {"role", machine.role},
+                     {"pool", machine.pool},
+                     {"market", model::to_string(machine.market)},
+                     {"machine", machine.offer.machine},
+                     {"zone", machine.offer.zone},
+                     {"placement", machine.placement},
+                     {"state", to_string(machine.state)},
+                     {"address", machine.address},
+                     {"pid", int64_t{machine.pid}},
+                     {"cut_off", machine.cut_off},
+                     {"launched_at", to_iso8601(machine.launched_at)},
+                     {"evict_at", machine.evict_at == TimePoint{} ? "" : to_iso8601(machine.evict_at)},
+                     {"end", machine.end}});
   }
   return "[" + items + "]";
 }

@@ -27,21 +27,31 @@ namespace slipway::cloud {
 struct LaunchRequest {
   PoolName pool;
   uint32_t count = 0;
+  uint32_t minimum = 1;  // fewer are of no use: then none is launched and none is billed
   // From what is wanted, not from the attempt: a launch whose token was seen before returns the earlier launch and makes nothing, as long
   // as any of that launch's instances exists.
   std::string token;
   model::Market market = model::Market::on_demand;
+  std::vector<model::Offer> offers;  // in order of preference: the next is for what the earlier ones could not give. Empty: any
+  std::string placement;             // machines with one placement are next to each other; empty: anywhere
+};
+
+struct Refusal {
+  model::Offer offer;  // empty: any that were asked for
+  Error error;
 };
 
 struct LaunchReceipt {
-  uint32_t accepted = 0;             // at most `count`; the rest was refused at once with `shortfall`
+  uint32_t accepted = 0;             // at most `count`; of the rest, `refusals` tell why
   std::vector<InstanceId> instances; // when the provider names them at once (EC2, local); else empty (Batch)
-  std::optional<Error> shortfall;
+  std::vector<Refusal> refusals;     // offers that gave less than was asked of them; also when others made up for it
 };
 
 struct PoolTrouble {
   PoolName pool;
   std::string launch_token;  // empty when unknown
+  model::Market market = model::Market::on_demand;
+  model::Offer offer;        // empty: any
   uint32_t count = 0;        // machines it cost; 0 when unknown
   TimePoint at{};
   Error error;
@@ -58,6 +68,8 @@ struct Capabilities {
   Duration consistency_delay{0};       // a new instance may be missing from listings for so long
   uint32_t terminate_batch_max = 1000; // more are split by the implementation; for planning only
   bool names_instances_at_launch = true;
+  model::LaunchWindow launch_window;   // what suits its API, where the cluster file says nothing
+  model::ApiBudget api;
 };
 
 class Provider {
@@ -65,7 +77,7 @@ class Provider {
   virtual ~Provider() = default;
   virtual Capabilities capabilities() const = 0;
 
-  // Fails with no_capacity, quota, throttled, denied, bad_config (image, subnet, type), transient, or outcome_unknown (the reply was lost).
+  // A receipt may hold fewer than asked, never fewer than `minimum` but none. Fails with no_capacity, quota, throttled, denied, bad_config (image, subnet, type), transient, or outcome_unknown (the reply was lost).
   virtual Result<LaunchReceipt> launch(const LaunchRequest& request, Duration timeout) = 0;
 
   virtual Result<Listing> list(Duration timeout) = 0;

@@ -21,11 +21,12 @@ void check_sum(Context& context, const Draft& draft) {
   uint64_t sum = 0;
   for (const PoolDraft& pool : draft.pools) {
     bool fitted = sum <= local_nodes_max;
-    sum += pool.pool.max;
+    sum += pool.pool.max + static_cast<uint64_t>(pool.pool.spares * pool.pool.max);
     if (sum > local_nodes_max && fitted) {
       context.problems.error(
           pool.max_at, "pools." + pool.pool.name.str() + ".max: with it the pools may grow to " + std::to_string(sum) +
-                           " nodes; a cluster on one box has at most " + std::to_string(local_nodes_max) +
+                           (pool.pool.spares > 0 ? " nodes and spares" : " nodes") +
+                           "; a cluster on one box has at most " + std::to_string(local_nodes_max) +
                            ", for its machines hang on one Linux bridge, which has 1023 ports; lower 'max'");
     }
   }
@@ -202,6 +203,7 @@ void check_and_join(Context& context, Draft& draft) {
   for (PoolDraft& pool : draft.pools) draft.cluster.pools.push_back(std::move(pool.pool));
   for (PartitionDraft& partition : draft.partitions) draft.cluster.partitions.push_back(std::move(partition.partition));
   for (ExistingDraft& existing : draft.existing) draft.cluster.existing.push_back(std::move(existing.nodes));
+  if (!context.problems.has_errors()) advise(context, draft);
 }
 
 }  // namespace slipway::config

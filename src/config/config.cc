@@ -17,9 +17,9 @@ constexpr uint64_t controllers_max = 1;
 constexpr uint64_t logins_max = 16;
 constexpr uint32_t uid_default = 20001;
 
-constexpr std::array<std::string_view, 13> top_keys = {
-    "cluster", "provider",   "local",    "controllers",  "logins",          "storage", "users",
-    "pools",   "partitions", "existing", "idle_reclaim", "reclaim_exclude", "slurm"};
+constexpr std::array<std::string_view, 15> top_keys = {
+    "cluster",    "provider", "local",        "controllers",     "logins",        "storage", "users", "pools",
+    "partitions", "existing", "idle_reclaim", "reclaim_exclude", "launch_window", "api",     "slurm"};
 constexpr std::string_view not_yet = "isn't available with provider local yet; leave it out";
 constexpr std::array<LaterKey, 5> top_later = {
     {{"accounting", not_yet},
@@ -93,6 +93,8 @@ void read_top(Context& context, const TreeNode& root, Draft& draft) {
     cluster.idle_reclaim = read_idle_reclaim(context, *idle).value_or(idle_reclaim_default);
   if (auto exclude = map.get("reclaim_exclude"))
     draft.reclaim_exclude = read_words(problems, *exclude, "node names like cpu-[0001-0004]");
+  if (auto window = map.get("launch_window")) cluster.launch_window = read_launch_window(context, *window);
+  if (auto api = map.get("api")) cluster.api = read_api(context, *api);
   if (auto slurm = map.get("slurm")) cluster.slurm = read_passthrough(context, *slurm, SlurmLine::global);
   check_and_join(context, draft);
 }

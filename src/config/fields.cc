@@ -8,6 +8,8 @@
 namespace slipway::config {
 namespace {
 
+constexpr size_t keys_shown_max = 24;  // a pool's, the most that anything has
+
 // "a list", for messages.
 std::string kind_of(const TreeNode& node) {
   switch (node.kind) {
@@ -54,7 +56,7 @@ MapReader::MapReader(Problems& problems, const Field& map, const Vocabulary& voc
     : problems_(problems), map_(map) {
   if (map.node->kind != NodeKind::map) {
     problems.error(map.at, subject(map) + "is " + kind_of(*map.node) + "; expected a map with the keys " +
-                               enumerate(vocabulary.keys, 20));
+                               enumerate(vocabulary.keys, keys_shown_max));
     return;
   }
   if (!check_size(problems, map, map.node->entries.size())) return;
@@ -75,8 +77,8 @@ MapReader::MapReader(Problems& problems, const Field& map, const Vocabulary& voc
                                 [&](const Synonym& s) { return equal_ignoring_case(s.written, entry.key); });
     std::string meant =
         synonym != vocabulary.synonyms.end() ? std::string(synonym->meant) : nearest_word(entry.key, vocabulary.keys);
-    std::string hint =
-        meant.empty() ? "; expected one of " + enumerate(vocabulary.keys, 20) : "; did you mean '" + meant + "'?";
+    std::string hint = meant.empty() ? "; expected one of " + enumerate(vocabulary.keys, keys_shown_max)
+                                     : "; did you mean '" + meant + "'?";
     meant_.push_back(std::move(meant));
     problems.error(entry.at, at_path(map) + "unknown key " + show(entry.key) + hint);
   }
@@ -207,6 +209,34 @@ std::optional<Duration> read_duration(Problems& problems, const Field& field, Du
     return std::nullopt;
   }
   return *duration;
+}
+
+std::optional<double> read_share(Problems& problems, const Field& field, double min, double max) {
+  auto text = read_text(problems, field, "a share like 5%");
+  if (!text) return std::nullopt;
+  auto share = parse_share(*text);
+  if (!share) {
+    problems.error(field.at, at_path(field) + share.error().message);
+    return std::nullopt;
+  }
+  if (*share < min || *share > max) {
+    problems.error(field.at, at_path(field) + show(*text) + (*share < min ? " is too small" : " is too large") +
+                                 "; expected from " + share_text(min) + " to " + share_text(max));
+    return std::nullopt;
+  }
+  return *share;
+}
+
+std::optional<size_t> read_choice(Problems& problems, const Field& field, std::string_view what,
+                                  std::span<const std::string_view> words) {
+  std::string expected = "one of " + enumerate(words);
+  auto text = read_text(problems, field, expected);
+  if (!text) return std::nullopt;
+  auto found = std::find(words.begin(), words.end(), *text);
+  if (found != words.end()) return static_cast<size_t>(found - words.begin());
+  problems.error(field.at, join({at_path(field), "unknown ", what, " ", show(*text), "; expected ", expected,
+                                 problems.full() ? "" : did_you_mean(*text, words)}));
+  return std::nullopt;
 }
 
 std::vector<Word> read_words(Problems& problems, const Field& field, std::string_view expected) {

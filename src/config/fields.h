@@ -75,6 +75,11 @@ std::optional<std::string> read_text(Problems& problems, const Field& field, std
 std::optional<uint64_t> read_count(Problems& problems, const Field& field, uint64_t min, uint64_t max);
 std::optional<bool> read_bool(Problems& problems, const Field& field);
 std::optional<Duration> read_duration(Problems& problems, const Field& field, Duration min, Duration max);
+// A share like 5%, from `min` to `max`, both parts of 1.
+std::optional<double> read_share(Problems& problems, const Field& field, double min, double max);
+// Which of `words` it is; `what` is what they are, "market".
+std::optional<size_t> read_choice(Problems& problems, const Field& field, std::string_view what,
+                                  std::span<const std::string_view> words);
 // One text or a list of texts, each with its own position.
 struct Word {
   std::string text;

@@ -154,6 +154,13 @@ std::string feature_trouble(std::string_view feature) {
   return "";
 }
 
+std::string offer_trouble(std::string_view name, std::string_view what) {
+  bool usable = !name.empty() && name.size() <= 64 && (is_letter(name[0]) || is_digit(name[0])) && all(name, is_word);
+  if (usable) return "";
+  return join({show(name), " is not a ", what,
+               "; expected letters, digits, '_', '.' and '-', a letter or digit first, at most 64 of them"});
+}
+
 std::string mount_trouble(std::string_view mount) {
   auto fits = [](char c) { return is_word(c) || c == '/'; };
   if (!mount.starts_with('/') || mount.size() > 255 || !all(mount, fits)) {

@@ -15,6 +15,8 @@ std::string partition_name_trouble(std::string_view name);
 std::string user_name_trouble(std::string_view name);
 std::string storage_name_trouble(std::string_view name);
 std::string feature_trouble(std::string_view feature);
+// A cloud's word for a machine type or a zone; `what` is which of them.
+std::string offer_trouble(std::string_view name, std::string_view what);
 std::string mount_trouble(std::string_view mount);
 std::string host_name_trouble(std::string_view name);
 

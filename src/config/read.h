@@ -27,6 +27,13 @@ struct PoolDraft {
   model::Pool pool;
   Position name_at;
   Position max_at;
+  // Of keys that the file needn't have: line 0 when it hasn't.
+  Position market_at;
+  Position zones_at;
+  Position placement_at;
+  Position spares_at;
+  Position billing_at;
+  Position tolerance_at;
 };
 struct PartitionDraft {
   model::Partition partition;
@@ -55,6 +62,12 @@ model::RoleMachines read_role(Context& context, const Field& field, uint64_t cou
 std::vector<model::SharedFolder> read_storage(Context& context, const Field& field);
 std::vector<model::User> read_users(Context& context, const Field& field);
 std::vector<PoolDraft> read_pools(Context& context, const Field& field);
+// Of a pool: what stays up without a job.
+model::Warm read_warm(Context& context, const Field& field, uint32_t max);
+// Of a pool: what its provider is asked for, and what becomes of a job whose machine is taken.
+void read_offers(Context& context, const MapReader& map, PoolDraft& draft);
+model::LaunchWindow read_launch_window(Context& context, const Field& field);
+std::optional<model::ApiBudget> read_api(Context& context, const Field& field);
 std::vector<PartitionDraft> read_partitions(Context& context, const Field& field);
 std::vector<ExistingDraft> read_existing(Context& context, const Field& field);
 
@@ -72,6 +85,10 @@ enum class SlurmLine { global, partition };
 std::map<std::string, std::string> read_passthrough(Context& context, const Field& field, SlurmLine line);
 // The keys of an existing node's line, "CPUs=64 RealMemory=250000", with single spaces.
 std::string read_node_keys(Context& context, const Field& field);
+
+// What is legal but unwise, and shows only when the sections are laid side by side. `draft.cluster` is whole and
+// without errors.
+void advise(Context& context, const Draft& draft);
 
 // Looks across sections, fills in what depends on several, and moves everything into `draft.cluster`.
 void check_and_join(Context& context, Draft& draft);

@@ -14,9 +14,13 @@ constexpr std::chrono::seconds time_limit_max = std::chrono::hours(24 * 3650);
 
 constexpr std::array<std::string_view, 7> partition_keys = {"pools",         "default",      "max_time", "default_time",
                                                             "priority_tier", "idle_reclaim", "slurm"};
-constexpr std::array<LaterKey, 2> partition_later = {
-    {{"placement", "is for clouds; on one box all machines are next to each other; leave it out"},
-     {"market", "belongs to pools, and provider local has only on_demand; leave it out"}}};
+constexpr std::string_view of_pools = "belongs to pools; write it under each pool of the partition";
+constexpr std::array<LaterKey, 6> partition_later = {{{"placement", of_pools},
+                                                      {"market", of_pools},
+                                                      {"machines", of_pools},
+                                                      {"zones", of_pools},
+                                                      {"warm", of_pools},
+                                                      {"eviction", of_pools}}};
 constexpr std::array<Synonym, 7> partition_synonyms = {{{"pool", "pools"},
                                                         {"nodes", "pools"},
                                                         {"time_limit", "max_time"},

@@ -18,22 +18,17 @@ constexpr uint64_t memory_mib_max = 64ull << 20;
 constexpr Duration boot_timeout_default = std::chrono::seconds(60);
 constexpr size_t list_max = 64;
 
-constexpr std::array<std::string_view, 12> pool_keys = {"max",    "warm",     "cpus",         "memory",
-                                                        "gres",   "features", "idle_reclaim", "boot_timeout",
-                                                        "weight", "image",    "prep",         "market"};
-constexpr std::array<std::string_view, 13> pool_keys_and_provider = {
-    "max",          "warm",   "cpus",  "memory", "gres",   "features", "idle_reclaim",
-    "boot_timeout", "weight", "image", "prep",   "market", "provider"};
-constexpr std::array<LaterKey, 6> pool_later = {
-    {{"machines",
-      "names a cloud's machine types, which provider local doesn't have; say the shape with 'cpus', 'memory' and "
-      "'gres'"},
-     {"placement", "is for clouds; on one box all machines are next to each other; leave it out"},
-     {"containers", "isn't available with provider local yet; leave it out"},
+// 'provider' is the last: it is accepted but not offered, for there is one for now.
+constexpr std::array<std::string_view, 19> pool_keys = {
+    "max",          "warm",   "cpus",           "memory",   "gres",     "features", "idle_reclaim",
+    "boot_timeout", "weight", "image",          "prep",     "machines", "zones",    "market",
+    "placement",    "spares", "billing_period", "eviction", "provider"};
+constexpr std::array<LaterKey, 4> pool_later = {
+    {{"containers", "isn't available with provider local yet; leave it out"},
      {"scratch", "isn't available with provider local yet; leave it out"},
      {"azure", "isn't available yet: this release has only provider local; leave it out"},
      {"aws", "isn't available yet: this release has only provider local; leave it out"}}};
-constexpr std::array<Synonym, 12> pool_synonyms = {{{"size", "max"},
+constexpr std::array<Synonym, 22> pool_synonyms = {{{"size", "max"},
                                                     {"count", "max"},
                                                     {"nodes", "max"},
                                                     {"max_nodes", "max"},
@@ -44,7 +39,17 @@ constexpr std::array<Synonym, 12> pool_synonyms = {{{"size", "max"},
                                                     {"ram", "memory"},
                                                     {"gpus", "gres"},
                                                     {"gpu", "gres"},
-                                                    {"script", "prep"}}};
+                                                    {"script", "prep"},
+                                                    {"type", "machines"},
+                                                    {"types", "machines"},
+                                                    {"machine_types", "machines"},
+                                                    {"instance_type", "machines"},
+                                                    {"instance_types", "machines"},
+                                                    {"vm_size", "machines"},
+                                                    {"availability_zones", "zones"},
+                                                    {"spot", "market"},
+                                                    {"placement_group", "placement"},
+                                                    {"preemption", "eviction"}}};
 
 std::vector<std::string> read_features(Context& context, const Field& field) {
   std::vector<std::string> out;
@@ -92,20 +97,6 @@ std::vector<std::string> read_gres(Context& context, const Field& field) {
   return out;
 }
 
-void read_market(Context& context, const Field& field) {
-  static constexpr std::array<std::string_view, 3> markets = {"on_demand", "spot", "spot_then_on_demand"};
-  auto text = read_text(context.problems, field, "'on_demand'");
-  if (!text || *text == "on_demand") return;
-  if (*text == "spot" || *text == "spot_then_on_demand") {
-    context.problems.error(
-        field.at, field.path + ": " + show(*text) +
-                      " isn't available with provider local: one's own box has no spot market; leave 'market' out");
-    return;
-  }
-  context.problems.error(field.at, field.path + ": unknown market " + show(*text) + "; expected 'on_demand'" +
-                                       did_you_mean(*text, markets));
-}
-
 PoolDraft read_pool(Context& context, const NamedField& named) {
   Problems& problems = context.problems;
   PoolDraft draft;
@@ -114,13 +105,12 @@ PoolDraft read_pool(Context& context, const NamedField& named) {
   model::Pool& pool = draft.pool;
   pool.name = PoolName(named.name);
   pool.boot_timeout = boot_timeout_default;
-  // 'provider' is accepted but not offered: there is one for now.
   bool has_provider = false;
   if (named.field.node->kind == NodeKind::map) {
     for (const Entry& entry : named.field.node->entries) has_provider = has_provider || entry.key == "provider";
   }
-  Vocabulary vocabulary{pool_keys, pool_later, pool_synonyms};
-  if (has_provider) vocabulary.keys = pool_keys_and_provider;
+  Vocabulary vocabulary{std::span(pool_keys).first(pool_keys.size() - (has_provider ? 0 : 1)), pool_later,
+                        pool_synonyms};
   MapReader map(problems, named.field, vocabulary);
   if (!map.usable()) return draft;
   if (auto provider = map.get("provider")) read_provider(context, *provider);
@@ -132,21 +122,7 @@ PoolDraft read_pool(Context& context, const NamedField& named) {
         named.key_at,
         named.field.path + ": 'max' is missing; expected how many nodes the pool may grow to, for example max: 4");
   }
-  if (auto warm = map.get("warm")) {
-    auto number = read_count(problems, *warm, 0, nodes_max);
-    if (number && pool.max > 0 && *number > pool.max) {
-      problems.error(warm->at, warm->path + ": " + std::to_string(*number) + " is more than the pool's max of " +
-                                   std::to_string(pool.max) + "; expected at most that; lower 'warm' or raise 'max'");
-    } else if (number) {
-      pool.warm = static_cast<uint32_t>(*number);
-      if (pool.max > 0 && pool.warm == pool.max) {
-        problems.warning(warm->at, warm->path + ": all " + std::to_string(pool.max) +
-                                       " nodes are kept ready, so the pool never shrinks and idle_reclaim means "
-                                       "nothing for it; lower 'warm' if "
-                                       "it should");
-      }
-    }
-  }
+  if (auto warm = map.get("warm")) pool.warm = read_warm(context, *warm, pool.max);
   if (auto cpus = map.get("cpus")) {
     if (auto number = read_count(problems, *cpus, 1, cpus_max)) pool.shape.cpus = static_cast<uint32_t>(*number);
   }
@@ -176,7 +152,7 @@ PoolDraft read_pool(Context& context, const NamedField& named) {
   }
   if (auto image = map.get("image")) pool.image = read_image(context, *image);
   if (auto prep = map.get("prep")) pool.prep = read_prep(context, *prep);
-  if (auto market = map.get("market")) read_market(context, *market);
+  read_offers(context, map, draft);
   return draft;
 }
 

@@ -1,5 +1,6 @@
 #include "base/hostlist.h"
 #include "config/config.h"
+#include "config/problems.h"
 #include "config/units.h"
 
 namespace slipway::config {
@@ -55,14 +56,83 @@ void add_role(std::string& out, std::string_view name, const model::RoleMachines
   if (!role.prep.empty()) add_key(out, "  ", "prep", quote(role.prep));
 }
 
+std::string level_text(const model::WarmLevel& level) {
+  std::string count = std::to_string(level.count);
+  if (level.share == 0) return count;
+  return level.count == 0 ? share_text(level.share) : "[" + count + ", " + share_text(level.share) + "]";
+}
+
+std::string days_text(uint8_t days) {
+  static constexpr std::string_view names[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
+  std::string out = "[";
+  for (size_t day = 0; day < 7; ++day) {
+    if ((days & (1u << day)) != 0) out += join({out.size() > 1 ? ", " : "", names[day]});
+  }
+  return out + "]";
+}
+
+void add_warm(std::string& out, const model::Warm& warm) {
+  if (warm.hours.empty()) return add_key(out, "    ", "warm", level_text(warm.usual));
+  out += "    warm:\n";
+  add_key(out, "      ", "usual", level_text(warm.usual));
+  out += "      hours:\n";
+  for (const model::WarmHours& hours : warm.hours) {
+    out += "        - {days: " + days_text(hours.days) + ", from: \"" + clock_text(hours.from) + "\", to: \"" +
+           clock_text(hours.to) + "\", warm: " + level_text(hours.level) + "}\n";
+  }
+}
+
+std::string market_text(const std::vector<model::Market>& markets) {
+  std::string out;
+  for (model::Market market : markets) out += join({out.empty() ? "" : "_then_", model::to_string(market)});
+  return out;
+}
+
+std::string placement_text(model::Placement placement) {
+  switch (placement) {
+    case model::Placement::none:
+      return "none";
+    case model::Placement::per_pool:
+      return "per_pool";
+    case model::Placement::per_job:
+      return "per_job";
+  }
+  return "none";
+}
+
+// Only what differs from the defaults: some keys are unwise without others.
+std::string eviction_text(const model::Eviction& eviction) {
+  const model::Eviction usual;
+  std::string out;
+  auto add = [&](std::string_view key, const std::string& value) {
+    out += join({out.empty() ? "{" : ", ", key, ": ", value});
+  };
+  if (eviction.signal != usual.signal) add("signal", eviction.signal);
+  if (eviction.lead != usual.lead) add("lead", duration_text(eviction.lead));
+  if (eviction.tolerance != usual.tolerance) add("tolerance", std::to_string(eviction.tolerance));
+  return out + "}";
+}
+
+void add_offers(std::string& out, const model::Pool& pool) {
+  auto add = [&](std::string_view key, const std::string& value) { add_key(out, "    ", key, value); };
+  if (!pool.machines.empty()) add("machines", quote_list(pool.machines));
+  if (!pool.zones.empty()) add("zones", quote_list(pool.zones));
+  if (!pool.markets.empty()) add("market", market_text(pool.markets));
+  add("placement", placement_text(pool.placement));
+  if (pool.spares > 0) add("spares", share_text(pool.spares));
+  if (pool.billing_period > Duration(0)) add("billing_period", duration_text(pool.billing_period));
+  if (pool.eviction != model::Eviction()) add("eviction", eviction_text(pool.eviction));
+}
+
 void add_pool(std::string& out, const model::Pool& pool) {
   out += "  " + quote(pool.name.str()) + ":\n";
   auto add = [&](std::string_view key, const std::string& value) { add_key(out, "    ", key, value); };
   add("max", std::to_string(pool.max));
-  add("warm", std::to_string(pool.warm));
+  add_warm(out, pool.warm);
   add("cpus", std::to_string(pool.shape.cpus));
   add("memory", std::to_string(pool.shape.memory_mib) + "MiB");
   add("boot_timeout", duration_text(pool.boot_timeout));
+  add_offers(out, pool);
   if (!pool.shape.gres.empty()) add("gres", quote_list(pool.shape.gres));
   if (!pool.features.empty()) add("features", quote_list(pool.features));
   if (pool.idle_reclaim) add("idle_reclaim", idle_text(*pool.idle_reclaim));
@@ -104,6 +174,14 @@ std::string to_yaml(const model::Cluster& cluster) {
   add_key(out, "", "idle_reclaim", idle_text(cluster.idle_reclaim));
   if (!cluster.reclaim_exclude.empty()) {
     add_key(out, "", "reclaim_exclude", "[" + quote(compress_hostlist_ordered(cluster.reclaim_exclude)) + "]");
+  }
+  if (cluster.launch_window) {
+    out += "launch_window: {quiet: " + duration_text(cluster.launch_window->quiet) +
+           ", longest: " + duration_text(cluster.launch_window->longest) + "}\n";
+  }
+  if (cluster.api) {
+    out += "api: {per_second: " + rate_text(cluster.api->per_second) +
+           ", burst: " + std::to_string(cluster.api->burst) + "}\n";
   }
   out += "pools:\n";
   for (const model::Pool& pool : cluster.pools) add_pool(out, pool);

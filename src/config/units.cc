@@ -1,6 +1,7 @@
 #include "config/units.h"
 
 #include <array>
+#include <cmath>
 #include <vector>
 
 #include "config/problems.h"
@@ -39,6 +40,25 @@ Failure no_time(std::string_view text, const std::string& why) {
                   "; expected Slurm's form (2-00:00:00, 12:00:00, minutes), a duration like 12h, or UNLIMITED");
 }
 
+Failure no_share(std::string_view text, const std::string& why) {
+  return fail(ErrorCode::bad_config, show(text) + " is not a share: " + why + "; expected one like 5% or 2.5%");
+}
+
+Failure no_clock(std::string_view text, const std::string& why) {
+  return fail(ErrorCode::bad_config,
+              show(text) + " is not a time of day: " + why + "; expected one like 08:00, up to 24:00");
+}
+
+Failure no_rate(std::string_view text) {
+  return fail(ErrorCode::bad_config,
+              show(text) + " is not a rate; expected times per second like 2 or 0.5, with at most three decimals");
+}
+
+constexpr unsigned rate_decimals = 3;
+constexpr double rate_scale = 1000;
+constexpr unsigned share_decimals = 2;
+constexpr double share_scale = 10'000;  // of a percent's hundredths in 1
+
 std::string pad(uint64_t number) {
   return (number < 10 ? "0" : "") + std::to_string(number);
 }
@@ -53,6 +73,31 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
     }
   }
   return parts;
+}
+
+// "2.5" times ten to the power of `decimals`, which is as many as the number may have.
+std::optional<uint64_t> parse_decimal(std::string_view text, unsigned decimals) {
+  auto parts = split(text, '.');
+  if (parts.size() > 2 || parts[0].size() > number_digits_max) return std::nullopt;
+  auto number = parse_digits(parts[0]);
+  uint64_t scaled = number.value_or(0);
+  std::string_view fraction = parts.size() == 2 ? parts[1] : "0";
+  auto rest = parse_digits(fraction);
+  if (!number || !rest || (parts.size() == 2 && fraction.size() > decimals)) return std::nullopt;
+  for (unsigned i = 0; i < decimals; ++i) {
+    uint64_t digit = i < fraction.size() ? static_cast<uint64_t>(fraction[i] - '0') : 0;
+    scaled = scaled * 10 + digit;
+  }
+  return scaled;
+}
+
+std::string decimal_text(uint64_t scaled, unsigned decimals) {
+  std::string digits = std::to_string(scaled);
+  if (digits.size() <= decimals) digits.insert(0, decimals + 1 - digits.size(), '0');
+  std::string fraction = digits.substr(digits.size() - decimals);
+  while (fraction.ends_with('0')) fraction.pop_back();
+  digits.resize(digits.size() - decimals);
+  return fraction.empty() ? digits : digits + "." + fraction;
 }
 
 }  // namespace
@@ -104,6 +149,42 @@ std::string duration_text(Duration duration) {
     left -= number * unit.milliseconds;
   }
   return out;
+}
+
+Result<double> parse_share(std::string_view text) {
+  if (!text.ends_with('%')) return no_share(text, "the '%' is missing");
+  auto scaled = parse_decimal(text.substr(0, text.size() - 1), share_decimals);
+  if (!scaled) return no_share(text, "what is before '%' is no number with at most two decimals");
+  return static_cast<double>(*scaled) / share_scale;
+}
+
+std::string share_text(double share) {
+  return decimal_text(static_cast<uint64_t>(std::llround(share * share_scale)), share_decimals) + "%";
+}
+
+Result<double> parse_rate(std::string_view text) {
+  auto scaled = parse_decimal(text, rate_decimals);
+  if (!scaled) return no_rate(text);
+  return static_cast<double>(*scaled) / rate_scale;
+}
+
+std::string rate_text(double rate) {
+  return decimal_text(static_cast<uint64_t>(std::llround(rate * rate_scale)), rate_decimals);
+}
+
+Result<uint16_t> parse_clock(std::string_view text) {
+  auto parts = split(text, ':');
+  if (parts.size() != 2 || parts[1].size() != 2 || parts[0].empty() || parts[0].size() > 2)
+    return no_clock(text, "it is not hours, ':' and two digits of minutes");
+  auto hours = parse_digits(parts[0]);
+  auto minutes = parse_digits(parts[1]);
+  if (!hours || !minutes) return no_clock(text, "it is not made of numbers");
+  if (*minutes > 59 || *hours * 60 + *minutes > 24 * 60) return no_clock(text, "a day ends at 24:00");
+  return static_cast<uint16_t>(*hours * 60 + *minutes);
+}
+
+std::string clock_text(uint16_t minutes) {
+  return pad(minutes / 60) + ":" + pad(minutes % 60);
 }
 
 Result<uint64_t> parse_memory_mib(std::string_view text) {

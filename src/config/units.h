@@ -1,4 +1,4 @@
-// Durations, sizes and Slurm's times as people write them.
+// Durations, sizes, shares, times of day and Slurm's times as people write them.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,18 @@ Result<SlurmTime> parse_slurm_time(std::string_view text);
 
 // "1h30m", "10s", "1500ms": what parse_duration reads back exactly.
 std::string duration_text(Duration duration);
+
+// "5%", "2.5%": a part of 1 with at most two decimals of a percent, so that share_text gives it back exactly.
+Result<double> parse_share(std::string_view text);
+std::string share_text(double share);
+
+// "08:00", "24:00": minutes since midnight, to 24 * 60 inclusive.
+Result<uint16_t> parse_clock(std::string_view text);
+std::string clock_text(uint16_t minutes);
+
+// "2", "0.5": times per second, with at most three decimals, so that rate_text gives it back exactly.
+Result<double> parse_rate(std::string_view text);
+std::string rate_text(double rate);
 
 // A whole number of at most 18 digits, digits only.
 std::optional<uint64_t> parse_digits(std::string_view text);

@@ -1,5 +1,7 @@
 #include "daemon/act.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 
 namespace slipway::daemon {
@@ -8,6 +10,8 @@ namespace {
 
 slurm::NodeChange change_of(engine::Tell tell) {
   switch (tell) {
+    case engine::Tell::hold:
+    case engine::Tell::hold_resumed:
     case engine::Tell::down:
       return slurm::NodeChange::down;
     case engine::Tell::power_down:
@@ -16,8 +20,33 @@ slurm::NodeChange change_of(engine::Tell tell) {
       return slurm::NodeChange::power_up;
     case engine::Tell::resume:
       return slurm::NodeChange::resume;
+    case engine::Tell::drain:
+      return slurm::NodeChange::drain;
   }
   return slurm::NodeChange::resume;
+}
+
+slurm::JobChange change_of(engine::TellJob tell) {
+  switch (tell) {
+    case engine::TellJob::signal:
+      return slurm::JobChange::signal;
+    case engine::TellJob::requeue:
+      return slurm::JobChange::requeue;
+    case engine::TellJob::comment:
+      return slurm::JobChange::comment;
+  }
+  return slurm::JobChange::comment;
+}
+
+// A cluster has one provider and so one account; Spec::accounts is ready for more.
+constexpr uint32_t account = 0;
+
+void log_refusal(const std::string& pool, const model::Offer& offer, const Error& error) {
+  log_warning("machines_refused", {{"pool", pool},
+                                   {"machine", offer.machine},
+                                   {"zone", offer.zone},
+                                   {"code", to_string(error.code)},
+                                   {"why", error.message}});
 }
 
 }  // namespace
@@ -31,6 +60,8 @@ void Act::execute(const engine::Plan& plan) {
     seams_.slurm.bind(bind.node, bind.instance, bind.address);
   }
   for (const auto& restart : plan.restarts) seams_.agents.bind(restart.instance, restart.node);
+  // Before launches: a daemon that dies in between leaves fewer machines, not more.
+  if (!plan.terminations.empty()) terminate(plan.terminations);
   for (const auto& one : plan.launches) launch(one);
   for (const auto& tell : plan.tells) {
     slurm::NodeUpdate update;
@@ -40,18 +71,22 @@ void Act::execute(const engine::Plan& plan) {
     update.jobs_may_restart = tell.jobs_may_restart;
     seams_.slurm.tell(std::move(update));
   }
-  if (!plan.terminations.empty()) terminate(plan.terminations);
+  for (const auto& tell : plan.job_tells) {
+    seams_.slurm.tell(slurm::JobUpdate{change_of(tell.what), tell.jobs, tell.text});
+  }
   for (const auto& one : plan.notes) note(one);
 }
 
 void Act::launch(const engine::Launch& launch) {
   if (launch.pool >= seams_.cluster.pools.size() || launch.count == 0) return;
-  const auto& pool = seams_.cluster.pools[launch.pool];
   cloud::LaunchRequest request;
-  request.pool = pool.name;
+  request.pool = seams_.cluster.pools[launch.pool].name;
   request.count = launch.count;
+  request.minimum = launch.minimum;
   request.token = launch.token;
-  request.market = pool.market;
+  request.market = launch.market;
+  request.offers = launch.offers;
+  request.placement = launch.placement;
   ++launches_in_flight_;
   seams_.provider_workers.run(
       [provider = &seams_.provider, request] { return provider->launch(request, provider_timeout); },
@@ -61,28 +96,29 @@ void Act::launch(const engine::Launch& launch) {
 void Act::launched(const engine::Launch& launch, const Result<cloud::LaunchReceipt>& receipt) {
   --launches_in_flight_;
   const TimePoint now = seams_.clock.now();
-  journal::Event event;
-  event.pool = pool_name(launch.pool);
-  // A receipt without a machine is a refusal like any other; one that says no reason must not be repeated at once either.
-  std::optional<Error> refusal;
+  const std::string pool = pool_name(launch.pool);
   if (!receipt) {
-    refusal = receipt.error();
-  } else if (receipt->shortfall) {
-    refusal = receipt->shortfall;
-  } else if (receipt->accepted == 0) {
-    refusal = Error{ErrorCode::transient, "the provider accepted none and gave no reason"};
+    engine::launch_failed(seams_.memory, seams_.spec, launch.token, receipt.error(), now);
+    log_refusal(pool, {}, receipt.error());
+    return events_.provider_answered();
   }
-  if (receipt && receipt->accepted > 0) {
-    engine::launch_answered(seams_.memory, launch.token, receipt->accepted);
+  std::vector<engine::Refusal> refusals;
+  for (const auto& refusal : receipt->refusals) {
+    refusals.push_back({refusal.offer, refusal.error});
+    log_refusal(pool, refusal.offer, refusal.error);
+  }
+  if (receipt->accepted == 0 && refusals.empty()) {
+    // What gives no reason must not be repeated at once either.
+    refusals.push_back({{}, {ErrorCode::transient, "the provider accepted none and gave no reason"}});
+  }
+  engine::launch_answered(seams_.memory, seams_.spec, launch.token, receipt->accepted, refusals, now);
+  if (receipt->accepted > 0) {
+    journal::Event event;
     event.kind = "launch_accepted";
+    event.pool = pool;
     event.message = std::to_string(receipt->accepted) + " of " + std::to_string(launch.count) + " machines for pool " +
-                    event.pool + " are on their way";
+                    pool + (launch.market == model::Market::spot ? " (spot)" : "") + " are on their way";
     record(event);
-  }
-  if (refusal) {
-    engine::launch_refused(seams_.memory, launch.token, *refusal, now);
-    log_warning("launch_refused",
-                {{"pool", event.pool}, {"code", to_string(refusal->code)}, {"why", refusal->message}});
   }
   events_.provider_answered();
 }
@@ -99,6 +135,7 @@ void Act::terminate(const std::vector<engine::Terminate>& terminations) {
       [this](Result<std::vector<InstanceId>> refused) {
         // Asked again by the engine as long as the listing shows them.
         if (!refused) {
+          if (refused.error().code == ErrorCode::throttled) throttled(refused.error());
           log_warning("termination_refused", {{"why", refused.error().message}});
         } else if (!refused->empty()) {
           log_warning("termination_refused", {{"instances", refused->size()}, {"first", refused->front().str()}});
@@ -109,21 +146,29 @@ void Act::terminate(const std::vector<engine::Terminate>& terminations) {
 
 void Act::heed_troubles(const std::vector<cloud::PoolTrouble>& troubles) {
   const TimePoint now = seams_.clock.now();
+  const auto& pools = seams_.cluster.pools;
   for (const auto& trouble : troubles) {
-    log_warning("provider_trouble", {{"pool", trouble.pool.str()},
-                                     {"code", to_string(trouble.error.code)},
-                                     {"machines", trouble.count},
-                                     {"why", trouble.error.message}});
-    if (!trouble.launch_token.empty() && seams_.memory.launches.contains(trouble.launch_token)) {
-      engine::launch_refused(seams_.memory, trouble.launch_token, trouble.error, now, trouble.count);
-      continue;
-    }
-    for (size_t i = 0; i < seams_.cluster.pools.size(); ++i) {
-      if (seams_.cluster.pools[i].name == trouble.pool) {
-        engine::pool_refused(seams_.memory, static_cast<engine::PoolIndex>(i), trouble.error, now);
-      }
-    }
+    const auto pool =
+        std::find_if(pools.begin(), pools.end(), [&](const model::Pool& one) { return one.name == trouble.pool; });
+    log_refusal(trouble.pool.str(), trouble.offer, trouble.error);
+    if (pool == pools.end()) continue;
+    engine::Trouble told;
+    told.pool = static_cast<engine::PoolIndex>(pool - pools.begin());
+    told.token = trouble.launch_token;
+    told.market = trouble.market;
+    told.offer = trouble.offer;
+    told.count = trouble.count;
+    told.error = trouble.error;
+    engine::trouble_reported(seams_.memory, seams_.spec, told, now);
   }
+}
+
+bool Act::may_call() {
+  return engine::take_call(seams_.memory, seams_.spec, account, seams_.clock.now());
+}
+
+void Act::throttled(const Error& error) {
+  engine::throttled(seams_.memory, account, error, seams_.clock.now());
 }
 
 void Act::note(const engine::Note& note) {

@@ -1,7 +1,7 @@
 // The acting half of the loop: executes a Plan. Launches go out one call each, terminations as one call for all, names
-// go to the agents at once and to Slurm behind them, updates of Slurm in the plan's order, notes into the journal and
-// the log. Results come back as messages and are fed to the engine's memory; whoever needs to see their effect is told
-// to look again. On the loop's thread.
+// go to the agents at once and to Slurm behind them, updates of nodes, then of jobs to Slurm in the plan's order, notes
+// into the journal and the log. Results come back as messages and are fed to the engine's memory; whoever needs to see
+// their effect is told to look again. On the loop's thread.
 #pragma once
 
 #include <functional>
@@ -27,6 +27,7 @@ class Act {
     SlurmWriter& slurm;
     journal::Journal& journal;
     const model::Cluster& cluster;
+    const engine::Spec& spec;
     engine::Memory& memory;
   };
   struct Events {
@@ -40,6 +41,10 @@ class Act {
   void execute(const engine::Plan& plan);
   // Feeds what the provider says about earlier launches to the engine's memory.
   void heed_troubles(const std::vector<cloud::PoolTrouble>& troubles);
+  // For calls of the provider that no plan asks for (listings): whether the account's budget allows one now, and what
+  // to do when one was throttled.
+  bool may_call();
+  void throttled(const Error& error);
   void record(journal::Event event);
   // Launches whose answer hasn't come.
   size_t launches_in_flight() const { return launches_in_flight_; }

@@ -4,16 +4,17 @@
 //   request   {"call": "status" | "nodes" | "jobs" | "events" | "explain" | "locate", …arguments}
 //   answer    {"ok": true, "result": …}   or   {"ok": false, "error": {"code": "not_found", "message": "…"}}
 //
-//   status    → {cluster, daemon: {version, pid, started, rss_kib}, slurm: {version, known, as_of, error}, provider:
-//   {complete, as_of, error},
-//                nodes: {total, up, busy, booting, down, asleep}, instances: {total, unbound}, jobs: {pending,
-//                configuring, running}, pools: [{name, max, warm, up, busy, booting, failed, instances, not_before,
-//                why}]}
-//   nodes     → [{node, pool, state, situation, since, instance, address, jobs, reason}]; arguments: pool, all (false:
-//   without sleeping ones) jobs      → [{job, array, name, user, partition, state, reason, nodes, node_count}] events
-//   → [{id, at, kind, pool, node, instance, job, message}]; arguments: after, node, limit; with "follow": true the
-//   answer is a sequence of
-//               frames, each {"ok": true, "result": [events]}, until the client closes
+//   status    → {cluster, daemon: {version, pid, started, rss_kib}, lease: {holder, epoch},
+//                slurm: {version, known, as_of, error}, provider: {complete, as_of, error},
+//                nodes: {total, up, busy, booting, down, asleep}, instances: {total, unbound},
+//                jobs: {pending, configuring, running},
+//                pools: [{name, max, warm, up, busy, booting, failed, instances, not_before, why, short}]}
+//   nodes     → [{node, pool, state, situation, since, instance, address, jobs, reason}];
+//               arguments: pool, all (false: without sleeping ones)
+//   jobs      → [{job, array, name, user, partition, state, reason, nodes, node_count, comment}]
+//   events    → [{id, at, kind, pool, node, instance, job, message}]; arguments: after, node, limit;
+//               with "follow": true the answer is a sequence of frames, each {"ok": true, "result": [events]}, until
+//               the client closes
 //   explain   → {text}; arguments: node or job
 //   locate    → {instance, address}; argument: node (for `exec` and `logs`)
 //

@@ -60,6 +60,21 @@ void count(Counts& counts, const engine::NodeView& node) {
   if (node.busy) ++counts.busy;
 }
 
+// Nothing can be launched in a pool until one of its ways opens again.
+struct Pause {
+  TimePoint until{};  // epoch: a way is open
+  std::string_view why;
+};
+Pause pause_of(const engine::PoolMemory& pool) {
+  Pause pause;
+  for (const auto& way : pool.ways) {
+    if (!way.open) return {};
+    if (pause.until != TimePoint{} && pause.until <= way.not_before) continue;
+    pause = {way.not_before, way.why};
+  }
+  return pause;
+}
+
 json::array pools_json(const World& world, const std::vector<Counts>& counts) {
   std::vector<uint64_t> instances(world.cluster.pools.size());
   for (const auto& instance : world.view.instances) {
@@ -69,16 +84,18 @@ json::array pools_json(const World& world, const std::vector<Counts>& counts) {
   for (size_t i = 0; i < world.cluster.pools.size(); ++i) {
     const auto& pool = world.cluster.pools[i];
     const auto* memory = i < world.memory.pools.size() ? &world.memory.pools[i] : nullptr;
+    const Pause pause = memory != nullptr ? pause_of(*memory) : Pause{};
     pools.push_back({{"name", text(pool.name.str())},
                      {"max", pool.max},
-                     {"warm", pool.warm},
+                     {"warm", pool.warm.usual.count},
                      {"up", counts[i].up},
                      {"busy", counts[i].busy},
                      {"booting", counts[i].booting},
                      {"failed", counts[i].down},
                      {"instances", instances[i]},
-                     {"not_before", memory != nullptr ? time_text(memory->not_before) : json::string()},
-                     {"why", memory != nullptr ? text(memory->why) : json::string()}});
+                     {"not_before", time_text(pause.until)},
+                     {"why", text(pause.why)},
+                     {"short", memory != nullptr && memory->held}});
   }
   return pools;
 }
@@ -196,6 +213,7 @@ std::string encode_status(const World& world, uint64_t rss_kib) {
       {"cluster", text(world.cluster.name)},
       {"daemon",
        {{"version", SLIPWAY_VERSION}, {"pid", getpid()}, {"started", time_text(world.started)}, {"rss_kib", rss_kib}}},
+      {"lease", {{"holder", text(world.lease.holder)}, {"epoch", world.lease.epoch}}},
       {"slurm",
        {{"version", text(world.slurm_version)},
         {"known", view.slurm_known},
@@ -265,7 +283,8 @@ std::string encode_jobs(const World& world) {
                     {"state", text(job.state)},
                     {"reason", text(job.reason)},
                     {"nodes", text(job.nodes)},
-                    {"node_count", job.node_count}});
+                    {"node_count", job.node_count},
+                    {"comment", text(job.admin_comment)}});
   }
   return json::serialize(jobs);
 }
@@ -304,6 +323,8 @@ Result<std::string> explain_job_json(const World& world, TimePoint now, std::str
   }
   engine::JobView view;
   view.id = job->id;
+  view.running = job->state == "RUNNING";
+  view.requeueable = job->requeueable;
   if (const auto names = expand_hostlist(job->nodes)) {
     for (const auto& name : *names) view.nodes.emplace_back(name);
   }

@@ -13,6 +13,7 @@
 #include "daemon/api_server.h"
 #include "daemon/cluster_file.h"
 #include "daemon/hints.h"
+#include "daemon/lease.h"
 #include "daemon/names.h"
 #include "daemon/shell.h"
 #include "daemon/slurm_user.h"
@@ -82,6 +83,20 @@ std::string trimmed(std::string text) {
   return text;
 }
 
+// Beside what slurmctld itself shares with its backup.
+Result<std::filesystem::path> lease_file(const std::filesystem::path& slurm_conf) {
+  const auto text = read_file(slurm_conf);
+  if (!text) return fail(text.error());
+  const std::string folder = slurm_conf_value(*text, "StateSaveLocation", "");
+  if (folder.empty()) return fail(ErrorCode::bad_config, slurm_conf.string() + " names no StateSaveLocation");
+  return std::filesystem::path(folder) / "slipway-lease";
+}
+
+// Nothing may be finished in order any more: another daemon acts already, or is about to.
+[[noreturn]] void on_lease_lost(const std::string&) {
+  _exit(1);
+}
+
 Result<join::Key> read_master(const std::filesystem::path& file) {
   const auto text = read_file(file, 4096);
   if (!text) return fail(text.error());
@@ -104,13 +119,20 @@ Result<void> run_daemon(const DaemonOptions& options) {
     if (std::filesystem::is_directory(folder, ignored)) continue;
     if (auto made = make_folder(folder); !made) return made;
   }
-  auto journal = journal::Journal::open(options.data_folder / "events.db");
-  if (!journal) return fail(journal.error());
+  const auto lease_path = lease_file(options.slurm_conf);
+  if (!lease_path) return fail(lease_path.error());
 
   handle(SIGPIPE, SIG_IGN);
   const SystemClock clock;
   Loop loop;
   const StopSignals signals(loop);
+  LeaseKeeper lease(loop, {{.file = *lease_path, .holder = own_holder_name(), .boot_id = own_boot_id()}},
+                    {[&loop] { loop.stop(); }, on_lease_lost});
+  loop.run();
+  if (!lease.is_held()) return {};  // told to stop while it stood by
+
+  auto journal = journal::Journal::open(options.data_folder / "events.db");
+  if (!journal) return fail(journal.error());
   const auto provider = cloud::make_local_provider(*cluster, options.host_socket, options.listen);
   const auto slurm = make_slurm_side(options.slurm_conf);
 
@@ -120,6 +142,8 @@ Result<void> run_daemon(const DaemonOptions& options) {
   shell_options.munge_key = std::move(*munge_key);
   shell_options.slurm_conf = options.slurm_conf;
   shell_options.hosts_file = options.hosts_file;
+  shell_options.may_act = [&lease] { return lease.is_held(); };
+  shell_options.lease = {lease.holder(), lease.epoch()};
   auto shell = Shell::start(loop, {clock, *slurm, *provider, **journal}, std::move(*cluster), std::move(shell_options));
   if (!shell) return fail(shell.error());
 
@@ -149,7 +173,6 @@ Result<void> run_daemon(const DaemonOptions& options) {
   api->reset();
   hints->reset();
   shell->reset();
-  alarm(0);
   return {};
 }
 

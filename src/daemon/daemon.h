@@ -10,6 +10,9 @@
 // provider's list (or its token makes the repetition harmless); a binding is known to the agent, which reconnects and
 // says so, and to Slurm (NodeAddr); a half-done termination is an instance that nothing wants; an update of Slurm that
 // did not happen is a state that still asks for it.
+//
+// Of two daemons one acts: whoever has the lease beside slurmctld's state (lease.h). The other one opens no socket
+// until it has it; one that loses it ends at once, and its agent starts it anew as the one that stands by.
 #pragma once
 
 #include <filesystem>

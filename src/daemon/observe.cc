@@ -1,9 +1,11 @@
 #include "daemon/observe.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "base/hostlist.h"
+#include "engine/decide.h"
 
 namespace slipway::daemon {
 
@@ -16,11 +18,28 @@ PoolMap::PoolMap(const model::Cluster& cluster) {
     index_.emplace(pool.name.str(), static_cast<PoolIndex>(pools_.size()));
     pools_.push_back({pool.name, pool.max});
   }
+  for (const auto& partition : cluster.partitions) {
+    for (const auto& pool : partition.pools) partitions_[partition.name.str()].push_back(by_pool(pool));
+  }
 }
 
 PoolIndex PoolMap::by_pool(const PoolName& pool) const {
   const auto found = index_.find(pool.str());
   return found == index_.end() ? engine::no_pool : found->second;
+}
+
+std::vector<PoolIndex> PoolMap::by_partitions(std::string_view partitions) const {
+  std::vector<PoolIndex> pools;
+  while (!partitions.empty()) {
+    const std::string name(partitions.substr(0, partitions.find(',')));
+    partitions.remove_prefix(std::min(partitions.size(), name.size() + 1));
+    const auto found = partitions_.find(name);
+    if (found == partitions_.end()) continue;
+    for (const PoolIndex pool : found->second) {
+      if (std::find(pools.begin(), pools.end(), pool) == pools.end()) pools.push_back(pool);
+    }
+  }
+  return pools;
 }
 
 PoolIndex PoolMap::by_node(const NodeName& node) const {
@@ -83,12 +102,45 @@ std::vector<engine::InstanceView> instance_views(const std::vector<model::Instan
     view.address = instance.address;
     view.launch_token = instance.launch_token;
     view.launched_at = instance.launched_at;
+    view.market = instance.market;
+    view.offer = instance.offer;
+    view.placement = instance.placement;
+    view.evict_at = instance.evict_at;
     if (instance.trouble) {
       view.trouble = true;
       view.message = instance.trouble->message;
     }
   }
   return views;
+}
+
+namespace {
+
+// squeue's words, long or short, in which Slurm says that only nodes are missing. What it says of a job that was just
+// submitted or requeued is among them.
+bool waits_for_nodes(std::string_view reason) {
+  constexpr std::array<std::string_view, 7> words = {"None",
+                                                     "Cleaning",
+                                                     "Resources",
+                                                     "Priority",
+                                                     "NodeDown",
+                                                     "ReqNodeNotAvail",
+                                                     "Nodes required for job are DOWN, DRAINED"};
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) { return reason.starts_with(word); });
+}
+
+}  // namespace
+
+std::vector<engine::PendingJob> pending_jobs(const std::vector<slurm::Job>& jobs, const PoolMap& pools) {
+  std::vector<engine::PendingJob> pending;
+  for (const auto& job : jobs) {
+    if (job.state != "PENDING" || !waits_for_nodes(job.reason)) continue;
+    auto where = pools.by_partitions(job.partition);
+    if (where.empty()) continue;
+    const bool ours = job.admin_comment.starts_with(engine::our_reason);
+    pending.push_back({job.id, std::move(where), ours ? job.admin_comment : std::string()});
+  }
+  return pending;
 }
 
 bool is_between(Situation situation) {
@@ -105,14 +157,17 @@ bool is_between(Situation situation) {
 }
 
 void JobBook::on_hint(const slurm::Hint& hint) {
-  if (hint.kind != slurm::HintKind::resume || hint.jobs.empty()) return;
+  std::vector<slurm::HintJob> jobs = hint.jobs;
+  if (hint.kind == slurm::HintKind::job_start && hint.job != 0) jobs = {{hint.job, hint.nodes}};
+  const bool tells = hint.kind == slurm::HintKind::resume || hint.kind == slurm::HintKind::job_start;
+  if (!tells || jobs.empty()) return;
   ++hints_seen_;
   std::unordered_map<JobId, size_t> known;
   for (size_t i = 0; i < entries_.size(); ++i) known.emplace(entries_[i].job.id, i);
-  for (const auto& job : hint.jobs) {
+  for (const auto& job : jobs) {
     const auto [place, is_new] = known.try_emplace(job.id, entries_.size());
     if (is_new) {
-      entries_.push_back({{job.id, job.nodes}, hints_seen_});
+      entries_.push_back({{.id = job.id, .nodes = job.nodes}, hints_seen_});
       continue;
     }
     // ResumeRate spreads one job over several resume files: its nodes add up.
@@ -128,14 +183,18 @@ void JobBook::on_hint(const slurm::Hint& hint) {
 void JobBook::on_squeue(const std::vector<slurm::Job>& jobs, uint64_t asked_at_hint) {
   std::vector<Entry> fresh;
   std::unordered_set<JobId> seen;
+  running_.clear();
   for (const auto& job : jobs) {
-    if (job.state != "CONFIGURING" || job.nodes.empty()) continue;
+    const bool running = job.state == "RUNNING" || job.state == "SUSPENDED";
+    if ((!running && job.state != "CONFIGURING") || job.nodes.empty()) continue;
     const auto names = expand_hostlist(job.nodes);
     if (!names || !seen.insert(job.id).second) continue;
-    Entry& entry = fresh.emplace_back();
-    entry.job.id = job.id;
-    entry.job.nodes.reserve(names->size());
-    for (const auto& name : *names) entry.job.nodes.emplace_back(name);
+    engine::JobView& view = running ? running_.emplace_back() : fresh.emplace_back().job;
+    view.id = job.id;
+    view.running = running;
+    view.requeueable = job.requeueable;
+    view.nodes.reserve(names->size());
+    for (const auto& name : *names) view.nodes.emplace_back(name);
   }
   for (auto& entry : entries_) {
     if (entry.hint > asked_at_hint && !seen.contains(entry.job.id)) fresh.push_back(std::move(entry));
@@ -157,8 +216,9 @@ void JobBook::prune(const std::vector<NodeView>& nodes) {
 
 std::vector<engine::JobView> JobBook::jobs() const {
   std::vector<engine::JobView> jobs;
-  jobs.reserve(entries_.size());
+  jobs.reserve(entries_.size() + running_.size());
   for (const auto& entry : entries_) jobs.push_back(entry.job);
+  jobs.insert(jobs.end(), running_.begin(), running_.end());
   return jobs;
 }
 

@@ -1,6 +1,7 @@
 #include "daemon/shell.h"
 
 #include <malloc.h>
+#include <time.h>
 
 #include <algorithm>
 
@@ -36,6 +37,21 @@ std::string version_text(const slurm::Version& version) {
          std::to_string(version.patch);
 }
 
+engine::Spec spec_of(const model::Cluster& cluster, const cloud::Capabilities& provider) {
+  engine::Spec spec = engine::make_spec(cluster);
+  spec.consistency_delay = provider.consistency_delay;
+  if (!cluster.launch_window) spec.launch_window = provider.launch_window;
+  if (!cluster.api) spec.accounts.assign(1, provider.api);
+  return spec;
+}
+
+Duration utc_offset_at(TimePoint now) {
+  const time_t seconds = std::chrono::system_clock::to_time_t(now);
+  tm local{};
+  localtime_r(&seconds, &local);
+  return std::chrono::seconds(local.tm_gmtoff);
+}
+
 }  // namespace
 
 struct Shell::NodesAnswer {
@@ -64,9 +80,9 @@ Shell::Shell(Loop& loop, Seams seams, model::Cluster cluster, ShellOptions optio
       provider_poller_(loop, seams.clock, [this] { poll_provider(); }),
       jobs_poller_(loop, seams.clock, [this] { poll_jobs(); }),
       job_starts_(loop, seams.clock, {}) {
-  world_.spec = engine::make_spec(world_.cluster);
-  world_.spec.consistency_delay = seams_.provider.capabilities().consistency_delay;
+  world_.spec = spec_of(world_.cluster, seams_.provider.capabilities());
   world_.started = seams_.clock.now();
+  world_.lease = options_.lease;
   changed_at_ = world_.started;
 }
 
@@ -101,10 +117,10 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, Seams seams, model::Clus
       loop, seams.clock, self->slurm_writers_, seams.slurm, SlurmWriter::Options{},
       SlurmWriter::Events{
           [self](const NodeName& node, const InstanceId& instance) { return self->is_bound(node, instance); },
-          [self](const slurm::NodeUpdate& update, const Result<void>& done) { self->written(update, done); }});
+          [self](const SlurmUpdate& update, const Result<void>& done) { self->written(update, done); }});
   self->act_ =
       std::make_unique<Act>(Act::Seams{loop, seams.clock, self->doers_, seams.provider, *self->agents_, *self->writer_,
-                                       seams.journal, self->world_.cluster, self->world_.memory},
+                                       seams.journal, self->world_.cluster, self->world_.spec, self->world_.memory},
                             Act::Events{[self] { self->provider_poller_.now(); },
                                         [self] {
                                           if (self->on_event_) self->on_event_();
@@ -135,13 +151,12 @@ void Shell::learn_version() {
 
 void Shell::on_hint(const Result<slurm::Hint>& hint, std::unique_ptr<Channel> channel) {
   ++hints_;
-  if (hint && hint->kind == slurm::HintKind::job_start && channel) {
-    job_starts_.add(std::move(channel), *hint);
-  } else if (hint) {
+  if (hint) {
     book_.on_hint(*hint);
   } else {
     log_warning("hint_not_understood", {{"why", hint.error().message}});
   }
+  if (hint && hint->kind == slurm::HintKind::job_start && channel) job_starts_.add(std::move(channel), *hint);
   slurm_poller_.now();
 }
 
@@ -193,18 +208,22 @@ void Shell::slurm_answered(NodesAnswer answer) {
 }
 
 void Shell::poll_jobs() {
-  slurm_readers_.run(
-      [slurm = &seams_.slurm] { return slurm->jobs(); },
-      [this, hint = book_.hints_seen()](Result<std::vector<slurm::Job>> jobs) { jobs_answered(jobs, hint); });
+  jobs_asked_at_ = seams_.clock.now();
+  slurm_readers_.run([slurm = &seams_.slurm] { return slurm->jobs(); },
+                     [this, hint = book_.hints_seen(), at = jobs_asked_at_](Result<std::vector<slurm::Job>> jobs) {
+                       jobs_answered(jobs, hint, at);
+                     });
 }
 
-void Shell::jobs_answered(const Result<std::vector<slurm::Job>>& jobs, uint64_t asked_at_hint) {
+void Shell::jobs_answered(const Result<std::vector<slurm::Job>>& jobs, uint64_t asked_at_hint, TimePoint asked_at) {
   jobs_poller_.finished();
   if (jobs) {
     world_.jobs = *jobs;
     world_.jobs_error.clear();
     world_.jobs_as_of = seams_.clock.now();
     book_.on_squeue(*jobs, asked_at_hint);
+    world_.view.pending = pending_jobs(*jobs, pools_);
+    world_.view.jobs_as_of = asked_at;
     ask_round(Duration(0));
   } else {
     world_.jobs_error = jobs.error().message;
@@ -249,6 +268,11 @@ void Shell::arm_waiters() {
 // --- observing the provider ---
 
 void Shell::poll_provider() {
+  if (!act_->may_call()) {
+    provider_poller_.finished();
+    provider_poller_.within(options_.provider_quick);
+    return;
+  }
   listers_.run(
       [provider = &seams_.provider, pools = &pools_] {
         ListingAnswer answer;
@@ -273,6 +297,7 @@ void Shell::provider_answered(ListingAnswer answer) {
     if (world_.provider_error.empty()) {
       record("provider_unreachable", "machines can't be listed: " + answer.listing.error().message);
     }
+    if (answer.listing.error().code == ErrorCode::throttled) act_->throttled(answer.listing.error());
     world_.provider_error = answer.listing.error().message;
     world_.view.instances_complete = false;
     const Duration wait = options_.provider_quick * (1 << std::min(provider_failures_++, 8));
@@ -436,14 +461,28 @@ void Shell::round() {
     slurm_poller_.within(options_.slurm_quick);
     return;
   }
+  const TimePoint now = seams_.clock.now();
   view.jobs = book_.jobs();
+  view.utc_offset = utc_offset_at(now);
   agents_->fill(view.instances);
-  auto plan = engine::decide(view, world_.spec, world_.memory, seams_.clock.now());
+  auto plan = engine::decide(view, world_.spec, world_.memory, now);
   const bool acted = !plan.binds.empty() || !plan.restarts.empty() || !plan.launches.empty() ||
-                     !plan.terminations.empty() || !plan.tells.empty() || !plan.notes.empty();
+                     !plan.terminations.empty() || !plan.tells.empty() || !plan.job_tells.empty() ||
+                     !plan.notes.empty();
+  if (options_.may_act && !options_.may_act()) return;
   act_->execute(plan);
   choose_pace(plan, acted);
+  look_at_jobs(plan.jobs_wanted);
   world_.situations = std::move(plan.situations);
+}
+
+void Shell::look_at_jobs(bool wanted) {
+  if (wanted) {
+    jobs_poller_.within(std::max(Duration(0), jobs_asked_at_ + options_.jobs_quick - seams_.clock.now()));
+    return;
+  }
+  book_.forget_running();
+  world_.view.pending.clear();
 }
 
 bool Shell::is_anything_moving() const {
@@ -452,7 +491,8 @@ bool Shell::is_anything_moving() const {
   return std::any_of(
       world_.view.instances.begin(), world_.view.instances.end(), [](const engine::InstanceView& instance) {
         return instance.state == model::InstanceState::pending || instance.state == model::InstanceState::stopping ||
-               (instance.state == model::InstanceState::running && instance.bound.empty());
+               (instance.state == model::InstanceState::running &&
+                (instance.bound.empty() || instance.evict_at != TimePoint{}));
       });
 }
 
@@ -493,16 +533,21 @@ bool Shell::is_bound(const NodeName& node, const InstanceId& instance) const {
   return found != world_.memory.nodes.end() && found->second.bound == instance;
 }
 
-void Shell::written(const slurm::NodeUpdate& update, const Result<void>& done) {
+void Shell::written(const SlurmUpdate& update, const Result<void>& done) {
+  const auto* node = std::get_if<slurm::NodeUpdate>(&update);
+  const auto* job = std::get_if<slurm::JobUpdate>(&update);
   if (!done) {
     journal::Event event;
     event.kind = "slurm_update_refused";
-    if (update.nodes.size() == 1) event.node = update.nodes.front().str();
+    if (node != nullptr && node->nodes.size() == 1) event.node = node->nodes.front().str();
+    if (job != nullptr && job->jobs.size() == 1) event.job = job->jobs.front();
     event.message = done.error().message;
     act_->record(std::move(event));
   }
-  // Nobody waits for a binding's record; the effect of the others is somebody's next step.
-  if (update.change != slurm::NodeChange::bind) slurm_poller_.now();
+  // Nobody waits for a binding's record, a comment or a signal; the effect of the others is somebody's next step.
+  const bool awaited =
+      node != nullptr ? node->change != slurm::NodeChange::bind : job->change == slurm::JobChange::requeue;
+  if (awaited) slurm_poller_.now();
 }
 
 void Shell::record(std::string kind, std::string message) {

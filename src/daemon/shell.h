@@ -3,8 +3,10 @@
 //
 // Pace. Slurm is polled at once after a hint or a write of ours, every second while nodes are between states, every ten
 // otherwise; the provider at once when an agent appears or vanishes, twice a second while something is on its way,
-// every five otherwise. While nothing changes the quick paces slow down by themselves. A round follows each answer;
-// agents' reports make one a few milliseconds later, so that a crowd makes one, not hundreds.
+// every five otherwise. squeue is asked when a node boots for a job that no hint named, and every second while the
+// engine wants to know about jobs (Plan::jobs_wanted). While nothing changes the quick paces slow down by themselves. A
+// round follows each answer; agents' reports make one a few milliseconds later, so that a crowd makes one, not
+// hundreds.
 //
 // Nothing is decided before Slurm and a complete listing have been seen once, nor while slurmctld doesn't answer.
 #pragma once
@@ -38,9 +40,12 @@ struct ShellOptions {
   join::Key master{};
   std::string munge_key;
   std::filesystem::path slurm_conf;
+  std::function<bool()> may_act;  // asked right before each plan is carried out; empty: yes
+  LeaseHeld lease;
   std::filesystem::path hosts_file;  // gets the names of login machines; empty: left alone
   Duration slurm_quick{1'000};
   Duration slurm_slow{10'000};
+  Duration jobs_quick{1'000};
   Duration provider_quick{500};
   Duration provider_slow{5'000};
   Duration gather{4};  // agents' reports of so long make one round
@@ -89,13 +94,14 @@ class Shell {
   void poll_provider();
   void provider_answered(ListingAnswer answer);
   void poll_jobs();
-  void jobs_answered(const Result<std::vector<slurm::Job>>& jobs, uint64_t asked_at_hint);
+  void jobs_answered(const Result<std::vector<slurm::Job>>& jobs, uint64_t asked_at_hint, TimePoint asked_at);
   void serve_jobs_waiters(bool all);
   void arm_waiters();
   void learn_version();
 
   void ask_round(Duration within);
   void round();
+  void look_at_jobs(bool wanted);
   void choose_pace(const engine::Plan& plan, bool acted);
   bool is_anything_moving() const;
 
@@ -106,7 +112,7 @@ class Shell {
   void admit_login(const InstanceId& instance);
   void agent_changed(const InstanceId& instance);
   bool is_bound(const NodeName& node, const InstanceId& instance) const;
-  void written(const slurm::NodeUpdate& update, const Result<void>& done);
+  void written(const SlurmUpdate& update, const Result<void>& done);
   void record(std::string kind, std::string message);
   void housekeeping();
 
@@ -134,7 +140,8 @@ class Shell {
   JobStarts job_starts_;
   uint64_t hints_ = 0;          // of any kind
   uint64_t hints_at_poll_ = 0;  // when the present Slurm poll was asked
-  size_t suspicion_ = 0;        // extra listings made since an agent's connection ended
+  TimePoint jobs_asked_at_{};
+  size_t suspicion_ = 0;  // extra listings made since an agent's connection ended
   int provider_failures_ = 0;
   int quick_looks_ = 0;     // looks at Slurm still to be made in a hurry, for jobs that wait to start
   TimePoint changed_at_{};  // when anything last moved

@@ -10,6 +10,7 @@ class CommandSlurmSide final : public SlurmSide {
   Result<std::vector<slurm::Node>> nodes() override { return adapter_.nodes(); }
   Result<std::vector<slurm::Job>> jobs() override { return adapter_.jobs(); }
   Result<void> update(const slurm::NodeUpdate& update) override { return adapter_.update(update); }
+  Result<void> update(const slurm::JobUpdate& update) override { return adapter_.update(update); }
   Result<slurm::Version> version() override { return slurm::installed_version(); }
 
  private:

@@ -15,6 +15,7 @@ class SlurmSide {
   virtual Result<std::vector<slurm::Node>> nodes() = 0;
   virtual Result<std::vector<slurm::Job>> jobs() = 0;
   virtual Result<void> update(const slurm::NodeUpdate& update) = 0;
+  virtual Result<void> update(const slurm::JobUpdate& update) = 0;
   virtual Result<slurm::Version> version() = 0;
 };
 

@@ -36,9 +36,8 @@ std::optional<uid_t> number(std::string_view text) {
 
 }  // namespace
 
-std::string slurm_user_of(std::string_view slurm_conf) {
-  constexpr std::string_view key = "SlurmUser";
-  std::string user = "slurm";
+std::string slurm_conf_value(std::string_view slurm_conf, std::string_view key, std::string_view fallback) {
+  std::string found(fallback);
   each_line(slurm_conf, [&](std::string_view line) {
     line = trim(line.substr(0, line.find('#')));
     const auto equals = line.find('=');
@@ -46,10 +45,14 @@ std::string slurm_user_of(std::string_view slurm_conf) {
     const auto name = trim(line.substr(0, equals));
     if (name.size() != key.size() || strncasecmp(name.data(), key.data(), key.size()) != 0) return true;
     const auto value = trim(line.substr(equals + 1));
-    user = std::string(value.substr(0, value.find_first_of(" \t(")));
+    found = std::string(value.substr(0, value.find_first_of(" \t(")));
     return true;
   });
-  return user;
+  return found;
+}
+
+std::string slurm_user_of(std::string_view slurm_conf) {
+  return slurm_conf_value(slurm_conf, "SlurmUser", "slurm");
 }
 
 std::optional<uid_t> uid_of(std::string_view passwd, std::string_view user) {

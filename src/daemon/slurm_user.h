@@ -1,4 +1,5 @@
-// Who Slurm's daemons run as, read from files alone: the name service doesn't work in static programs.
+// What slurm.conf says, and who Slurm's daemons run as, read from files alone: the name service doesn't work in static
+// programs.
 #pragma once
 
 #include <sys/types.h>
@@ -10,6 +11,8 @@
 
 namespace slipway::daemon {
 
+// The value of a key of slurm.conf's text that has a line to itself, `fallback` when it is not set there.
+std::string slurm_conf_value(std::string_view slurm_conf, std::string_view key, std::string_view fallback);
 // The value of SlurmUser in slurm.conf's text; "slurm" when it is not set there.
 std::string slurm_user_of(std::string_view slurm_conf);
 // By the lines of /etc/passwd; a numeric name is its own uid.

@@ -8,6 +8,27 @@ namespace slipway::daemon {
 
 using slurm::NodeChange;
 
+namespace {
+
+// After these a node has no machine any more, or soon.
+bool ends_bindings(NodeChange change) {
+  return change != NodeChange::power_up && change != NodeChange::drain && change != NodeChange::undrain;
+}
+
+bool is_same(const SlurmUpdate& a, const SlurmUpdate& b) {
+  if (a.index() != b.index()) return false;
+  if (const auto* job = std::get_if<slurm::JobUpdate>(&a)) {
+    const auto& other = std::get<slurm::JobUpdate>(b);
+    return job->change == other.change && job->jobs == other.jobs && job->text == other.text;
+  }
+  const auto& node = std::get<slurm::NodeUpdate>(a);
+  const auto& other = std::get<slurm::NodeUpdate>(b);
+  return node.change == other.change && node.nodes == other.nodes && node.reason == other.reason &&
+         node.addresses == other.addresses;
+}
+
+}  // namespace
+
 SlurmWriter::SlurmWriter(Loop& loop, const Clock& clock, Workers& workers, SlurmSide& slurm, Options options,
                          Events events)
     : loop_(loop), clock_(clock), workers_(workers), slurm_(slurm), options_(options), events_(std::move(events)) {}
@@ -25,14 +46,19 @@ void SlurmWriter::bind(const NodeName& node, const InstanceId& instance, const s
 
 void SlurmWriter::tell(slurm::NodeUpdate update) {
   if (update.nodes.empty()) return;
-  const bool ends = update.change != NodeChange::power_up;
-  if (ends) {
+  if (ends_bindings(update.change)) {
     for (const auto& node : update.nodes) bindings_.erase(node);
   }
-  const bool waits_already = std::any_of(queue_.begin(), queue_.end(), [&](const slurm::NodeUpdate& other) {
-    return other.change == update.change && other.nodes == update.nodes && other.reason == update.reason;
-  });
-  if (waits_already) return;
+  enqueue(std::move(update));
+}
+
+void SlurmWriter::tell(slurm::JobUpdate update) {
+  if (!update.jobs.empty()) enqueue(std::move(update));
+}
+
+void SlurmWriter::enqueue(SlurmUpdate update) {
+  if (std::any_of(queue_.begin(), queue_.end(), [&](const SlurmUpdate& other) { return is_same(other, update); }))
+    return;
   if (queue_.size() >= options_.queue_max) {
     log_warning("slurm_updates_pile_up", {{"waiting", queue_.size()}});
     return;
@@ -61,24 +87,18 @@ void SlurmWriter::flush_bindings() {
     update.hostnames.push_back(node.str());
   }
   bindings_.clear();
-  if (update.nodes.empty()) return;
-  if (queue_.size() < options_.queue_max) queue_.push_back(std::move(update));
-  start_next();
+  if (!update.nodes.empty()) enqueue(std::move(update));
 }
 
 void SlurmWriter::start_next() {
   if (in_flight_ || queue_.empty()) return;
   in_flight_ = true;
-  auto update = std::make_shared<slurm::NodeUpdate>(std::move(queue_.front()));
+  auto update = std::make_shared<SlurmUpdate>(std::move(queue_.front()));
   queue_.pop_front();
-  workers_.run([this, update] { return slurm_.update(*update); },
+  workers_.run([this, update] { return std::visit([&](const auto& one) { return slurm_.update(one); }, *update); },
                [this, update](Result<void> done) {
                  in_flight_ = false;
-                 if (!done) {
-                   log_warning("slurm_update_refused", {{"nodes", update->nodes.size()},
-                                                        {"first", update->nodes.front().str()},
-                                                        {"why", done.error().message}});
-                 }
+                 if (!done) log_warning("slurm_update_refused", {{"why", done.error().message}});
                  events_.written(*update, done);
                  start_next();
                });

@@ -1,12 +1,13 @@
-// Writes to Slurm, one command at a time and in order. Tells go at once; bindings wait a moment for each other, because
-// nothing waits for them: they are the record of who is where, for a later daemon and for people. On the loop's thread;
-// the commands run on `workers`.
+// Writes to Slurm, of nodes and of jobs, one command at a time and in order. Tells go at once; bindings wait a moment
+// for each other, because nothing waits for them: they are the record of who is where, for a later daemon and for
+// people. On the loop's thread; the commands run on `workers`.
 #pragma once
 
 #include <deque>
 #include <functional>
 #include <map>
 #include <string>
+#include <variant>
 
 #include "base/clock.h"
 #include "base/loop.h"
@@ -14,6 +15,8 @@
 #include "model/ids.h"
 
 namespace slipway::daemon {
+
+using SlurmUpdate = std::variant<slurm::NodeUpdate, slurm::JobUpdate>;
 
 class SlurmWriter {
  public:
@@ -25,7 +28,7 @@ class SlurmWriter {
   struct Events {
     // A binding may have ended while it waited to be written; then it must not be.
     std::function<bool(const NodeName&, const InstanceId&)> is_still_bound;
-    std::function<void(const slurm::NodeUpdate&, const Result<void>&)> written;
+    std::function<void(const SlurmUpdate&, const Result<void>&)> written;
   };
 
   SlurmWriter(Loop& loop, const Clock& clock, Workers& workers, SlurmSide& slurm, Options options, Events events);
@@ -37,6 +40,7 @@ class SlurmWriter {
   // An update that already waits unchanged isn't queued again; a full queue drops the newest, since the engine asks
   // again.
   void tell(slurm::NodeUpdate update);
+  void tell(slurm::JobUpdate update);
   bool is_idle() const { return !in_flight_ && queue_.empty() && bindings_.empty(); }
 
  private:
@@ -46,6 +50,7 @@ class SlurmWriter {
   };
   void arm();
   void flush_bindings();
+  void enqueue(SlurmUpdate update);
   void start_next();
 
   Loop& loop_;
@@ -57,7 +62,7 @@ class SlurmWriter {
   std::map<NodeName, Binding> bindings_;  // sorted, so that hostlists fold
   TimePoint first_binding_at_{};
   Loop::TimerId timer_ = Loop::TimerId::none;
-  std::deque<slurm::NodeUpdate> queue_;
+  std::deque<SlurmUpdate> queue_;
   bool in_flight_ = false;
 };
 

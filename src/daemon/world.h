@@ -13,6 +13,12 @@
 
 namespace slipway::daemon {
 
+// Who acts for the cluster, of two daemons or more: this one, or there would be no World (lease.h).
+struct LeaseHeld {
+  std::string holder;
+  uint64_t epoch = 0;  // grows with every change of hands
+};
+
 struct World {
   model::Cluster cluster;
   engine::Spec spec;
@@ -21,6 +27,7 @@ struct World {
   std::vector<engine::Situation> situations;  // parallel to view.nodes, of the last round; empty before it
 
   TimePoint started{};
+  LeaseHeld lease;
   std::string slurm_version;  // "22.05.8"; empty while unknown
   std::string slurm_error;    // of the last poll; empty: it worked
   std::string provider_error;
@@ -37,7 +44,8 @@ const engine::InstanceView* instance_of(const World& world, const engine::NodeVi
 // The same for all nodes at once: view.nodes' indices to view.instances' indices, linear.
 std::vector<const engine::InstanceView*> instances_of_nodes(const World& world);
 
-// A node's address for programs that ask by name: its machine's, an existing node's own, `asleep` for a node that has none now. Nothing: no such node.
+// A node's address for programs that ask by name: its machine's, an existing node's own, `asleep` for a node that has
+// none now. Nothing: no such node.
 std::optional<std::string> address_of_node(const World& world, std::string_view name, const std::string& asleep);
 std::optional<std::string> node_at_address(const World& world, std::string_view address);
 

@@ -174,9 +174,9 @@ Result<void> Bringup::start_machine_host() {
 
 Result<std::string> Bringup::launch_one(const machines::MachineSpec& spec, const std::string& token,
                                         const std::string& address) const {
-  auto launched = host_.launch(spec, 1, token, address);
+  auto launched = host_.launch(spec, 1, token, {.address = address});
   if (!launched) return Failure(launched.error());
-  if (launched->shortfall) return Failure(*launched->shortfall);
+  if (!launched->refusals.empty()) return Failure(launched->refusals.front().error);
   if (launched->ids.size() != 1)
     return fail(ErrorCode::permanent, "the machine host launched no machine for the " + spec.role);
   return launched->ids.front();

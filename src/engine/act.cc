@@ -28,9 +28,8 @@ void boot_failed(Round& round, Work& work, const std::string& why) {
   NodeMemory& memory = *work.memory;
   ++memory.boots_failed;
   memory.last_failure = why;
-  PoolRound& pool = round.pool(work);
-  pool.any_failed = true;
-  pool.last_failure = why;
+  const InstanceView* instance = work.instance == nothing ? nullptr : &round.instance(work);
+  count_failed_boot(round, round.node(work).pool, instance, Failure::boot_failed, why);
   round.note("boot_failed", work, why);
 }
 
@@ -97,7 +96,10 @@ void on_up(Round& round, Work& work, bool entered) {
     if (memory.wanted_since != TimePoint{})
       text += ", " + seconds_since(memory.wanted_since, round.now) + " after it was wanted";
     round.note("node_serving", work, text);
-    round.memory.pools[round.node(work).pool].boots_failed = 0;
+    PoolMemory& pool = round.memory.pools[round.node(work).pool];
+    fade_boots(pool, round.now);
+    pool.boots += 1;
+    pool.waves_failed = 0;
   }
   memory.boots_failed = 0;
   memory.last_failure.clear();
@@ -138,8 +140,11 @@ void on_lost(Round& round, Work& work, bool entered) {
   } else {
     why = "slurmd on " + instance_name(round, work) + " does not come back";
   }
-  if (entered && !memory.recovering) round.note("node_down", work, name_of(round, work) + " is taken out: " + why);
-  memory.recovering = true;
+  memory.held = is_hold(round.node(work).reason) && work.instance == nothing;  // it is on its way back
+  if (entered && !memory.recovering && !memory.held) {
+    round.note("node_down", work, name_of(round, work) + " is taken out: " + why);
+  }
+  memory.recovering = !memory.held;
   memory.last_failure = why;
   const std::string reason = std::string(our_reason) + why;
   const bool asked = round.node(work).slurm.has(model::node_power_down_requested);
@@ -157,11 +162,20 @@ void on_lost(Round& round, Work& work, bool entered) {
 
 void on_left(Round& round, Work& work) {
   NodeMemory& memory = *work.memory;
+  const PoolIndex pool = round.node(work).pool;
+  const bool to_be_used = round.pools[pool].resuming++ < round.memory.pools[pool].spare;
   if (!round.tell(work, Tell::resume)) return;
   const bool recovered = memory.recovering;
-  round.note(recovered ? "node_recovered" : "node_asleep", work,
-             name_of(round, work) +
-                 (recovered ? " is usable again: its machine is gone and it sleeps" : " sleeps: its machine is gone"));
+  // Slurm must not pick it for what it was just given back for.
+  if (round.memory.pools[pool].held && !to_be_used) {
+    round.tells_of(Tell::hold_resumed, hold_reason(round, pool), true).nodes.push_back(round.node(work).name);
+  }
+  if (!memory.held) {
+    round.note(recovered ? "node_recovered" : "node_asleep", work,
+               name_of(round, work) + (recovered ? " is usable again: its machine is gone and it sleeps"
+                                                 : " sleeps: its machine is gone"));
+  }
+  memory.held = false;
   memory.recovering = false;
   memory.bound = InstanceId();
 }
@@ -178,18 +192,21 @@ void on_ghost(Round& round, Work& work) {
       hopeless ? name_of(round, work) + " failed to resume in time" : name_of(round, work) + " is powered down");
 }
 
+// A held pool has machines that nothing wants: as many of its nodes are left to Slurm.
+bool is_to_be_usable(Round& round, Work& work) {
+  return round.pool(work).usable++ < round.memory.pools[round.node(work).pool].spare;
+}
+
 void on_failed(Round& round, Work& work, bool entered) {
   NodeMemory& memory = *work.memory;
-  memory.recovering = true;
   const std::string& reason = round.node(work).reason;
-  if (entered) round.note("node_down", work, with_message(name_of(round, work) + " is DOWN in Slurm", reason));
+  memory.held = is_hold(reason);
+  memory.recovering = !memory.held;
+  if (entered && !memory.held)
+    round.note("node_down", work, with_message(name_of(round, work) + " is DOWN in Slurm", reason));
   if (round.node(work).slurm.has(model::node_power_down_requested)) return;
-  // While the pool has a pause, a usable node would only be picked again for the same failure.
-  const TimePoint not_before = round.memory.pools[round.node(work).pool].not_before;
-  if (round.now < not_before) {
-    round.due(not_before);
-    return;
-  }
+  // A usable node of a pool that gets no machines would only be picked again for the same failure.
+  if (round.memory.pools[round.node(work).pool].held && !is_to_be_usable(round, work)) return;
   round.tell(work, Tell::power_down);
 }
 
@@ -221,12 +238,18 @@ void act(Round& round, uint32_t w) {
       if (fresh) {
         round.note("node_adopted", work, instance_name(round, work) + " already boots as " + name_of(round, work));
       }
+      if (work.evicting) {  // it would be taken at once
+        if (!round.terminate(work.instance, "instance_terminated", "its provider takes it before it was of use")) break;
+        memory.bound = InstanceId();
+        queue_wanted(round, w);
+        break;
+      }
       on_booting(round, work);
       break;
     case Situation::overdue: {
       const std::string why = why_overdue(round, work);
+      if (!round.terminate(work.instance, "instance_terminated", why)) break;
       boot_failed(round, work, why);
-      round.terminate(work.instance, "instance_terminated", why);
       memory.bound = InstanceId();
       queue_wanted(round, w);
       break;
@@ -242,8 +265,9 @@ void act(Round& round, uint32_t w) {
       on_up(round, work, entered);
       if (entered) {
         const TimePoint idle = std::max(round.node(work).last_busy, memory.up_since);
-        round.note("node_reclaimed", work,
-                   name_of(round, work) + " is taken back: idle for " + seconds_since(idle, round.now));
+        const std::string why = work.evicting ? "its provider takes its machine anyway"
+                                              : "idle for " + seconds_since(idle, round.now);
+        round.note("node_reclaimed", work, name_of(round, work) + " is taken back: " + why);
       }
       if (!round.node(work).slurm.has(model::node_power_down_requested)) round.tell(work, Tell::power_down);
       break;
@@ -260,7 +284,7 @@ void act(Round& round, uint32_t w) {
       on_lost(round, work, entered);
       break;
     case Situation::leaving:
-      round.terminate(work.instance, "instance_terminated", name_of(round, work) + " powers down");
+      round.departing.push_back(w);
       break;
     case Situation::left:
       on_left(round, work);
@@ -275,10 +299,34 @@ void act(Round& round, uint32_t w) {
   if (entered) memory.situation = static_cast<uint8_t>(work.situation);
 }
 
+// Nodes that power down one after another have their machines terminated together.
+void let_depart(Round& round) {
+  if (round.departing.empty()) return;
+  const model::LaunchWindow& window = round.spec.launch_window;
+  TimePoint first = TimePoint::max();
+  TimePoint last{};
+  for (const uint32_t w : round.departing) {
+    if (round.seats[round.works[w].instance].doomed) continue;
+    first = std::min(first, round.works[w].memory->since);
+    last = std::max(last, round.works[w].memory->since);
+  }
+  const TimePoint over = last == TimePoint{} ? round.now : std::min(last + window.quiet, first + window.longest);
+  round.due(over);
+  for (const uint32_t w : round.departing) {
+    const Work& work = round.works[w];
+    if (round.now < over && !round.seats[work.instance].doomed) continue;
+    round.terminate(work.instance, "instance_terminated", name_of(round, work) + " powers down");
+  }
+}
+
 }  // namespace
 
 void act_on_nodes(Round& round) {
+  for (Work& work : round.works) {
+    if (work.situation == Situation::left) ++round.pool(work).usable;
+  }
   for (uint32_t w = 0; w < round.works.size(); ++w) act(round, w);
+  let_depart(round);
 }
 
 }  // namespace slipway::engine

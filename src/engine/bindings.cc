@@ -90,6 +90,8 @@ void collect_nodes(Round& round) {
       continue;
     }
     round.plan.situations[i] = ours ? Situation::asleep : Situation::not_ours;
+    if (ours && !node.slurm.has(model::node_drain)) ++round.pools[node.pool].usable;
+    if (ours && node.slurm.has(model::node_drain) && is_drain(node.reason)) round.pools[node.pool].any_drained = true;
     hints[i] = nullptr;  // its entry is forgotten at the end of the round, if there is one
   }
 }
@@ -104,6 +106,8 @@ std::vector<std::pair<std::string_view, uint32_t>> claims_of_agents(Round& round
       PoolRound& pool = round.pools[instance.pool];
       if (is_live(instance) && !round.seats[i].doomed) ++pool.live;
     }
+    if (instance.launch_token.empty()) round.untokened.push_back(i);
+    if (instance.evict_at != TimePoint{}) round.evicting.push_back(i);
     if (instance.bound.empty()) {
       round.any_nameless |= instance.agent == AgentState::none || instance.agent == AgentState::silent;
       continue;
@@ -235,13 +239,17 @@ void join_both_ends(Round& round) {
   claims_of_memory(round);
   claims_by_address(round);
   uint32_t next = 0;
-  for (const JobView& job : round.view.jobs) {
+  for (uint32_t place = 0; place < round.view.jobs.size(); ++place) {
+    const JobView& job = round.view.jobs[place];
     for (const NodeName& name : job.nodes) {
       const uint32_t w = find_work(round, name, next);
       if (w == nothing) continue;
       next = w + 1;
-      if (round.works[w].job == 0) round.works[w].job = job.id;
-      round.job_works.push_back(w);
+      if (round.works[w].job == 0) {
+        round.works[w].job = job.id;
+        round.works[w].job_place = place;
+      }
+      round.job_works.push_back({w, place});
     }
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/budget.h"
 #include "engine/round.h"
 
 namespace slipway::engine {
@@ -29,7 +30,8 @@ void order_tells(Plan& plan) {
   std::vector<TellSlurm> ordered;
   size_t down = 0;
   for (const TellSlurm& tell : plan.tells) down += tell.what == Tell::down ? 1 : 0;
-  for (const Tell what : {Tell::down, Tell::power_down, Tell::power_up, Tell::resume}) {
+  for (const Tell what : {Tell::hold, Tell::down, Tell::power_down, Tell::power_up, Tell::resume, Tell::hold_resumed,
+                          Tell::drain}) {
     const bool merge = what == Tell::down && down > down_reasons_max;
     if (merge) {
       ordered.push_back(
@@ -80,22 +82,27 @@ void Round::note_instance(std::string_view kind, uint32_t index, std::string mes
   note.message = std::move(message);
 }
 
-void Round::terminate(uint32_t index, std::string_view kind, std::string reason) {
+bool Round::terminate(uint32_t index, std::string_view kind, std::string reason) {
   const InstanceView& subject = view.instances[index];
-  if (subject.state == model::InstanceState::gone) return;
+  if (subject.state == model::InstanceState::gone) return true;
   Seat& seat = seats[index];
   if (seat.memory == nullptr) seat.memory = &memory.instances[subject.id];
   InstanceMemory& remembered = *seat.memory;
   remembered.place = index;
   const bool first = remembered.terminate_at == TimePoint{};
   // The provider is already at it when it says `stopping`: remind it, but seldom.
-  const Duration patience = is_live(subject) ? spec.update_patience : 12 * spec.update_patience;
-  if (!first && now < remembered.terminate_at + patience) {
-    due(remembered.terminate_at + patience);
-    return;
+  const auto patience = [&] {
+    const Duration longest = 12 * spec.update_patience;
+    return is_live(subject) ? pause_after(remembered.asked, spec.update_patience, longest) : longest;
+  };
+  if (!first && now < remembered.terminate_at + patience()) {
+    due(remembered.terminate_at + patience());
+    return true;
   }
+  if (!may_call(subject.pool)) return !first;
+  ++remembered.asked;
   remembered.terminate_at = now;
-  due(now + patience);
+  due(now + patience());
   if (first) {
     remembered.reason = std::move(reason);
     if (is_live(subject) && known_pool(subject.pool)) --pools[subject.pool].live;
@@ -103,6 +110,17 @@ void Round::terminate(uint32_t index, std::string_view kind, std::string reason)
   }
   seat.doomed = true;
   plan.terminations.push_back({subject.id, remembered.reason});
+  return true;
+}
+
+// All terminations of a round are one call.
+bool Round::may_call(PoolIndex pool) {
+  const uint32_t account = known_pool(pool) ? spec.pools[pool].account : 0;
+  if (may_terminate.size() <= account) may_terminate.resize(account + 1, -1);
+  int8_t& known = may_terminate[account];
+  if (known < 0) known = take_action(memory, spec, account, now) ? 1 : 0;
+  if (known == 0) due(next_call(memory, spec, account, now));
+  return known == 1;
 }
 
 TellSlurm& Round::tells_of(Tell what, std::string_view reason, bool jobs_may_restart) {
@@ -134,23 +152,30 @@ Plan decide(const View& view, const Spec& spec, Memory& memory, TimePoint now) {
   Plan plan;
   plan.situations.assign(view.nodes.size(), Situation::held);
   if (memory.first_round == TimePoint{}) memory.first_round = now;
-  memory.pools.resize(spec.pools.size());
+  fit_memory(memory, spec);
+  start_budgets(memory, spec, now);
   ++memory.round;
   if (!view.slurm_known || view.nodes.empty()) {
+    memory.slurm_away = true;
     for (size_t i = 0; i < view.nodes.size(); ++i) {
       if (view.nodes[i].pool >= spec.pools.size()) plan.situations[i] = Situation::not_ours;
     }
     return plan;
   }
+  if (std::exchange(memory.slurm_away, false)) memory.slurm_back_at = now;
   Round round(view, spec, memory, now, plan);
   join_both_ends(round);
   gather_facts(round);
+  heed_evictions(round);
   choose_reclaims(round);
-  act_on_nodes(round);
   settle_launches(round);
+  open_pools(round);
+  act_on_nodes(round);
   sort_unbound(round);
+  hold_short_pools(round);
   bind_and_launch(round);
   keep_warm(round);
+  tell_jobs(round);
   forget_sleepers(round);
   order_tells(plan);
   return plan;

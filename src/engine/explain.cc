@@ -1,7 +1,9 @@
 // What `slipway explain` says: situation, what was tried, what comes next and when, in sentences.
 #include <algorithm>
 
+#include "engine/budget.h"
 #include "engine/decide.h"
+#include "engine/ways.h"
 
 namespace slipway::engine {
 namespace {
@@ -52,6 +54,41 @@ std::string agent_says(const InstanceView& machine, TimePoint now) {
   return "";
 }
 
+// " spot m5.large in zone a is paused (no_capacity: …; 3 failures): tried again in 12s. on_demand m5.large may be
+// asked."
+std::string tried(const Spec& spec, const Memory& memory, TimePoint now, PoolIndex pool) {
+  std::string text;
+  if (pool >= memory.pools.size()) return text;
+  const PoolMemory& remembered = memory.pools[pool];
+  const auto& ways = ways_of(spec.pools[pool]);
+  for (size_t w = 0; w < ways.size() && w < remembered.ways.size(); ++w) {
+    const WayMemory& way = remembered.ways[w];
+    const WayState state = state_of(way, now);
+    const std::string name = ways.size() == 1 ? "The provider" : "Its " + to_text(ways[w]);
+    if (state == WayState::closed) {
+      if (ways.size() > 1 && !text.empty()) text += " " + name + " may be asked at once.";
+      continue;
+    }
+    text += " " + name + " failed (" + std::string(to_string(way.kind)) + (way.why.empty() ? "" : ": " + way.why) +
+            "; " + std::to_string(way.failures) + (way.failures == 1 ? " time" : " times in a row") + "): ";
+    if (state == WayState::probing) {
+      text += "one machine is being tried now.";
+    } else if (state == WayState::half_open) {
+      text += "one machine is tried with the next launch.";
+    } else {
+      text += "the next launch is due " + in(way.not_before, now) + ".";
+    }
+    if (reaction_to(way.kind).person) text += " It will hardly recover before somebody acts.";
+  }
+  if (remembered.held) {
+    text += " The pool's sleeping nodes are held DOWN until it gets machines again, so that Slurm picks others.";
+  }
+  const uint32_t account = spec.pools[pool].account;
+  const TimePoint call = next_call(memory, spec, account, now);
+  if (call > now) text += " Calls to the provider are paced: the next one is made " + in(call, now) + ".";
+  return text;
+}
+
 // "2 machines of the pool are on their way, 1 is asked for. The provider refused …; next attempt in 12s."
 std::string supply(const View& view, const Spec& spec, const Memory& memory, TimePoint now, PoolIndex pool) {
   size_t coming = 0;
@@ -74,12 +111,7 @@ std::string supply(const View& view, const Spec& spec, const Memory& memory, Tim
                      (coming == 1 ? " machine without a name is" : " machines without a name are") +
                      " on the way and " + std::to_string(asked) +
                      (asked == 1 ? " more is asked for." : " more are asked for.");
-  if (pool < memory.pools.size()) {
-    const PoolMemory& remembered = memory.pools[pool];
-    if (!remembered.why.empty()) text += " The last attempt failed: " + remembered.why + ".";
-    if (remembered.not_before > now) text += " The next launch is due " + in(remembered.not_before, now) + ".";
-  }
-  return text;
+  return text + tried(spec, memory, now, pool);
 }
 
 std::string situation_text(const View& view, const Spec& spec, const Memory& memory, const NodeMemory& node_memory,
@@ -122,10 +154,12 @@ std::string situation_text(const View& view, const Spec& spec, const Memory& mem
       if (pool.idle_reclaim == Duration::max()) return text + "Its pool never takes idle nodes back.";
       if (node.slurm.has(model::node_maintenance) || node.slurm.has(model::node_reserved))
         return text + "It is reserved: it stays until then.";
-      if (now - since > pool.idle_reclaim)
-        return text + "It stays as one of the pool's " + std::to_string(pool.warm) + " warm nodes.";
+      const bool warm = !(pool.warm == model::Warm{});
+      if (now - since > pool.idle_reclaim && pool.billing_period > Duration(0))
+        return text + "It stays to the end of what has been paid for" + (warm ? ", or as a warm node." : ".");
+      if (now - since > pool.idle_reclaim) return text + "It stays as one of the pool's warm nodes.";
       return text + "It may be taken back " + in(since + pool.idle_reclaim, now) +
-             (pool.warm > 0 ? ", unless it is needed as a warm node." : ".");
+             (warm ? ", unless it is needed as a warm node." : ".");
     }
     case Situation::reclaimable:
       return name + " has been idle for longer than " + to_short(pool.idle_reclaim) +
@@ -147,6 +181,10 @@ std::string situation_text(const View& view, const Spec& spec, const Memory& mem
       return name + " is powered down in Slurm's eyes, yet " + on + " has its name: it is terminated " +
              in(node_memory.since + spec.ghost_grace, now) + " unless it registers or Slurm wants it before.";
     case Situation::failed:
+      if (memory.pools[node.pool].held) {
+        return name + " sleeps and is held DOWN (" + node.reason + "), so that no job waits for it in vain." +
+               tried(spec, memory, now, node.pool);
+      }
       return name + " failed to resume in time and is DOWN (" + node.reason +
              "). It is powered down once more, which makes it usable again." +
              supply(view, spec, memory, now, node.pool);
@@ -160,8 +198,7 @@ std::string situation_text(const View& view, const Spec& spec, const Memory& mem
              ". It gets until " + to_short(spec.agent_silence) + " to come back; then it is replaced.";
     case Situation::set_aside:
       return name + " was set DOWN by somebody (" + node.reason +
-             ") while its machine is well: Slipway leaves it alone. `scontrol update NodeName=" + name +
-             " State=RESUME` gives it back.";
+             ") and Slipway leaves it alone. `scontrol update NodeName=" + name + " State=RESUME` gives it back.";
   }
   return name + ".";
 }
@@ -174,6 +211,13 @@ std::string describe(const View& view, const Spec& spec, const Memory& after, Ti
   const auto it = after.nodes.find(node.name);
   const NodeMemory& memory = it == after.nodes.end() ? none : it->second;
   std::string text = situation_text(view, spec, after, memory, now, node, situation);
+  if (memory.evicting_since != TimePoint{}) {
+    if (const InstanceView* machine = machine_of(view, memory, node.name);
+        machine != nullptr && machine->evict_at != TimePoint{}) {
+      text += " Its provider takes " + machine->id.str() + " " + in(machine->evict_at, now) +
+              ": no new job gets there, running ones are signalled and moved before, and another machine is launched.";
+    }
+  }
   if (memory.boots_failed > 0) {
     text += " " + std::to_string(memory.boots_failed) + (memory.boots_failed == 1 ? " boot" : " boots") +
             " failed for it so far (last: " + memory.last_failure + "); after " +
@@ -201,7 +245,17 @@ std::string explain_job(const View& view, const Spec& spec, const Memory& memory
   std::string text = "Job " + std::to_string(job.id) + " is " + std::string(state);
   if (has_reason) text += " (Slurm's reason: " + std::string(slurm_reason) + ")";
   text += ".";
-  if (job.nodes.empty()) return text + " Slurm has not given it nodes yet; Slipway acts when it does.";
+  if (job.nodes.empty()) {
+    const auto pending =
+        std::find_if(view.pending.begin(), view.pending.end(), [&](const PendingJob& one) { return one.id == job.id; });
+    if (pending != view.pending.end()) {
+      for (const PoolIndex pool : pending->pools) {
+        const std::string about = pool < spec.pools.size() ? tried(spec, memory, now, pool) : "";
+        if (!about.empty()) text += " Pool " + spec.pools[pool].name.str() + ":" + about;
+      }
+    }
+    return text + " Slurm has not given it nodes yet; Slipway acts when it does.";
+  }
   Memory copy = memory;
   const Plan plan = decide(view, spec, copy, now);
   std::vector<size_t> late;

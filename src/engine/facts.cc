@@ -1,5 +1,4 @@
-// Reduces what is known of each node that isn't asleep to Facts, decides which idle ones may be reclaimed, and
-// classifies.
+// Reduces what is known of each node that isn't asleep to Facts.
 #include <algorithm>
 #include <array>
 
@@ -16,7 +15,9 @@ constexpr std::array<std::string_view, 6> slurms_reasons = {
     "gres/",          "batch job complete failure"};
 
 bool set_aside_by_somebody(const NodeView& node) {
-  if (node.reason.empty() || node.slurm.has(model::node_not_responding)) return false;
+  if (node.reason.empty()) return false;
+  // A sleeping node never responds; one that should says more by not responding than by a reason.
+  if (node.slurm.has(model::node_not_responding) && power_of(node.slurm) != Power::down) return false;
   const std::string_view reason = node.reason;
   if (reason.starts_with(our_reason)) return false;
   return std::none_of(slurms_reasons.begin(), slurms_reasons.end(),
@@ -92,7 +93,8 @@ Guest guest_of(Round& round, const Work& work) {
 Age age_while_powering_up(Round& round, const Work& work) {
   const NodeMemory& memory = *work.memory;
   const Spec::Pool& pool = round.spec.pools[round.node(work).pool];
-  const TimePoint begun = std::max(memory.bound_at, memory.wanted_since);
+  // Nothing registers with a slurmctld that is away.
+  const TimePoint begun = std::max({memory.bound_at, memory.wanted_since, round.memory.slurm_back_at});
   const Duration patience = pool.register_timeout > Duration::zero() ? pool.register_timeout : Duration(60'000);
   const TimePoint overdue_at = begun + patience + round.crowd();
   if (round.now >= overdue_at) return Age::overdue;
@@ -139,6 +141,7 @@ void follow_power(Round& round, Work& work) {
   memory.power = power;
   if (work.facts.power == Power::powering_up) {
     memory.wanted_since = round.now;
+    memory.asked = false;
     memory.boots_failed = 0;
     // slurmctld ignores the registration of a slurmd that started before the resume; it must start anew.
     if (seen_before && work.instance != nothing && is_live(round.instance(work)) &&
@@ -150,14 +153,7 @@ void follow_power(Round& round, Work& work) {
     }
   }
   if (work.facts.power == Power::up) memory.up_since = round.now;
-}
-
-bool excluded(const Spec& spec, const NodeName& name) {
-  return std::binary_search(spec.reclaim_exclude.begin(), spec.reclaim_exclude.end(), name);
-}
-
-TimePoint idle_since(const Round& round, const Work& work) {
-  return std::max(round.node(work).last_busy, work.memory->up_since);
+  if (work.facts.power == Power::down || work.facts.power == Power::powering_down) memory.surplus = false;
 }
 
 }  // namespace
@@ -174,7 +170,8 @@ void gather_facts(Round& round) {
     facts.machine = work.instance == nothing ? absent_machine(round, work) : present_machine(round, work);
     facts.guest = Guest::absent;
     if (facts.machine == Machine::alive || facts.machine == Machine::leaving) facts.guest = guest_of(round, work);
-    facts.set_aside = facts.power == Power::up && facts.health == Health::down && set_aside_by_somebody(node);
+    const bool settled = facts.power == Power::up || facts.power == Power::down;
+    facts.set_aside = settled && facts.health == Health::down && set_aside_by_somebody(node);
     if (facts.power != Power::up || facts.health == Health::good) {
       memory.unwell_since = TimePoint{};
     } else if (memory.unwell_since == TimePoint{}) {
@@ -190,60 +187,9 @@ void gather_facts(Round& round) {
     const bool usable = facts.health == Health::good && !node.slurm.has(model::node_drain) &&
                         !node.slurm.has(model::node_power_down_requested);
     if (facts.power == Power::up && usable) ++round.pool(work).up;
+    if (facts.busy && (facts.power == Power::up || facts.power == Power::powering_up)) ++round.pool(work).busy;
+    if (facts.busy && facts.power == Power::up) memory.surplus = false;
   }
-}
-
-void choose_reclaims(Round& round) {
-  std::vector<std::vector<uint32_t>> idle(round.pools.size());
-  for (uint32_t w = 0; w < round.works.size(); ++w) {
-    Work& work = round.works[w];
-    const NodeView& node = round.node(work);
-    if (work.facts.power != Power::up || work.facts.busy || work.facts.machine != Machine::alive) continue;
-    if (node.slurm.has(model::node_power_down_requested)) {
-      work.facts.intent = Intent::reclaim;  // somebody asked Slurm for it already
-      continue;
-    }
-    if (work.facts.health == Health::down || node.slurm.has(model::node_reserved) ||
-        node.slurm.has(model::node_maintenance) || node.slurm.has(model::node_reboot)) {
-      continue;
-    }
-    const Duration limit = round.spec.pools[node.pool].idle_reclaim;
-    if (limit == Duration::max() || excluded(round.spec, node.name)) continue;
-    const TimePoint since = idle_since(round, work);
-    if (round.now - since > limit) {
-      idle[node.pool].push_back(w);
-    } else if (limit < Duration(std::chrono::hours(24 * 3650))) {
-      round.due(since + limit + Duration(1));
-    }
-  }
-  for (PoolIndex p = 0; p < idle.size(); ++p) {
-    std::vector<uint32_t>& candidates = idle[p];
-    // A drained node is no use as a warm one: taking it back costs nothing that `warm` counts.
-    const auto drained = [&](uint32_t w) { return round.node(round.works[w]).slurm.has(model::node_drain); };
-    for (const uint32_t w : candidates) {
-      if (drained(w)) round.works[w].facts.intent = Intent::reclaim;
-    }
-    std::erase_if(candidates, drained);
-    const uint32_t up = round.pools[p].up;
-    const uint32_t warm = round.spec.pools[p].warm;
-    const size_t spare = up > warm ? up - warm : 0;
-    const size_t taken = std::min<size_t>(spare, candidates.size());
-    std::partial_sort(candidates.begin(), candidates.begin() + static_cast<ptrdiff_t>(taken), candidates.end(),
-                      [&](uint32_t a, uint32_t b) {
-                        const TimePoint first = idle_since(round, round.works[a]);
-                        const TimePoint second = idle_since(round, round.works[b]);
-                        if (first != second) return first < second;
-                        return round.node(round.works[a]).name < round.node(round.works[b]).name;
-                      });
-    for (size_t i = 0; i < taken; ++i) round.works[candidates[i]].facts.intent = Intent::reclaim;
-  }
-  size_t entered = 0;
-  for (Work& work : round.works) {
-    work.situation = classify(work.facts);
-    round.plan.situations[work.node] = work.situation;
-    entered += work.before == static_cast<uint8_t>(work.situation) ? 0 : 1;
-  }
-  round.plan.notes.reserve(round.plan.notes.size() + entered);  // most transitions have a note
 }
 
 }  // namespace slipway::engine

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "engine/failure.h"
 #include "engine/view.h"
 
 namespace slipway::engine {
@@ -37,6 +38,11 @@ struct LaunchMemory {
   PoolIndex pool = no_pool;
   uint32_t count = 0;  // asked for; what was refused is subtracted
   TimePoint at{};
+  model::Market market = model::Market::on_demand;
+  std::vector<uint32_t> ways;  // into the pool's, those that were asked for
+  std::string placement;
+  bool probe = false;       // one machine, to see whether a paused way works again
+  bool refused = false;     // in part
   bool answered = false;    // the provider accepted (or the outcome is unknown); until then the request is on its way
   TimePoint answered_at{};  // the first round after the answer
   bool outcome_unknown = false;  // the reply was lost; asking again uses the same token
@@ -64,26 +70,69 @@ struct NodeMemory {            // first what every round reads, so that it share
   TimePoint power_up_told_at{};  // to keep enough nodes warm
   uint32_t boots_failed = 0;     // since it was last up; a give-up limit and the next reason hang on it
   std::string last_failure;
+  bool asked = false;          // a launch was for it: it doesn't wait for a launch window again
+  bool held = false;           // DOWN because its pool gets no machines; no event for each of many
+  bool surplus = false;        // came up for a job that was given back: not kept as long as others
+  TimePoint evicting_since{};  // its machine has a notice
 };
 
-struct InstanceMemory {  // only of instances that no node has, or that are being terminated
+// Only of instances that no node has, that are being terminated, or whose provider can't tell their launch.
+struct InstanceMemory {
   TimePoint first_seen{};
   TimePoint terminate_at{};    // asked for then
+  uint32_t asked = 0;          // so often
   TimePoint unneeded_since{};  // not bound, nothing wants it
   std::string reason;          // of the termination
+  std::string credited_to;     // the launch that it is taken to be of
   uint32_t place = 0;          // where it was in the last listing; only a hint
 };
 
+// One way's breaker: closed, open until `not_before`, then half open. A probe that succeeds closes it; `failures` stay
+// until a whole launch has succeeded, so that a way with room for the probe only isn't asked ever again at once.
+struct WayMemory {
+  bool open = false;
+  bool elsewhere = false;  // while open, wants go on to other ways
+  TimePoint not_before{};
+  TimePoint failing_since{};  // the first of the failures in a row
+  uint32_t failures = 0;
+  Failure kind = Failure::transient;  // the last one
+  std::string why;                    // in the provider's words
+  std::string probe;                  // token of the launch that tries it; its success or failure decides
+};
+
 struct PoolMemory {
-  TimePoint not_before{};  // after a refusal: no launch before
-  uint32_t refusals = 0;   // in a row
-  std::string why;         // the last refusal
-  uint64_t launches = 0;   // accepted launches that left nothing behind; part of the next token
-  // Waves of failed boots since a node of the pool last came up: failures of machines that were launched together count once.
-  uint32_t boots_failed = 0;
-  TimePoint boot_failed_at{};  // the last wave began
-  TimePoint launched_at{};     // the last launch was decided
-  std::string unnoted;         // a refusal that is not yet among the notes
+  std::vector<WayMemory> ways;  // parallel to Spec::Pool::ways
+  uint64_t launches = 0;        // accepted launches that left nothing behind; part of the next token
+  // Of the last ten minutes, fading: what came up and what failed to.
+  double boots = 0;
+  double boots_failed = 0;
+  TimePoint boots_at{};       // both are of then
+  std::string boot_failure;   // the last one
+  uint32_t waves_failed = 0;  // since a node of the pool last came up; machines that were launched together count once
+  TimePoint wave_failed_at{};
+  TimePoint launched_at{};  // the last launch was decided
+  bool held = false;        // its sleeping nodes are drained, because it has no way to get machines
+  TimePoint held_since{};
+  TimePoint spare_since{};     // spare machines are left to Slurm from then on
+  uint32_t spare = 0;          // machines that are there or on their way and that nothing wants, after the last round
+  TimePoint hold_told_at{};          // Slurm was told last, to drain or undrain them
+  std::vector<std::string> unnoted;  // refusals that are not yet among the notes
+};
+
+struct JobMemory {
+  uint32_t evictions = 0;
+  TimePoint signalled_at{};
+  TimePoint requeued_at{};
+  TimePoint seen_at{};
+  std::string told;  // the comment that was last set
+};
+
+// A token bucket (model::ApiBudget).
+struct Bucket {
+  double tokens = 0;
+  TimePoint at{};          // tokens are of then; epoch: full
+  TimePoint not_before{};  // a call was throttled
+  uint32_t throttled = 0;  // in a row; a launch that is answered ends it
 };
 
 // Where decide() found each of View::nodes in Memory::nodes the last time: saves the hash of every node that isn't
@@ -103,6 +152,8 @@ struct NodeHints {
 };
 
 struct Memory {
+  bool slurm_away = false;    // it didn't answer in the last round
+  TimePoint slurm_back_at{};  // it answers again since then: what waits for it has begun anew
   TimePoint first_round{};  // when this memory began; silence counts from here
   uint64_t round = 0;
   std::unordered_map<std::string, LaunchMemory> launches;  // by token
@@ -110,7 +161,11 @@ struct Memory {
   std::unordered_map<NodeName, NodeMemory, NameHash> nodes;
   NodeHints hints;
   std::unordered_map<InstanceId, InstanceMemory, NameHash> instances;
-  std::vector<PoolMemory> pools;  // by PoolIndex
+  std::vector<PoolMemory> pools;              // by PoolIndex
+  std::unordered_map<JobId, JobMemory> jobs;  // only of jobs that were evicted or given back
+  TimePoint jobs_told_at{};                   // as_of of the look at jobs by which they were told last
+  Duration pauses_told{0};                    // sum of the pauses' ends that they were told
+  std::vector<Bucket> accounts;
 };
 
 }  // namespace slipway::engine

@@ -49,13 +49,13 @@ Result<HostInfo> Client::info() const {
 }
 
 Result<LaunchResult> Client::launch(const MachineSpec& spec, uint32_t count, const std::string& token,
-                                    const std::string& address) const {
+                                    const LaunchTerms& terms) const {
   Request request;
   request.call = Call::launch;
   request.spec = spec;
   request.count = count;
   request.token = token;
-  request.address = address;
+  request.terms = terms;
   auto answer = ask(socket_, timeout_, request);
   if (!answer) return fail(answer.error());
   return decode_launch(*answer);
@@ -91,15 +91,26 @@ Result<void> Client::reconnect(const std::vector<std::string>& ids) const {
   return tell(socket_, timeout_, about(Call::reconnect, ids));
 }
 
+Result<void> Client::evict(const std::vector<std::string>& ids, Duration notice) const {
+  Request request = about(Call::evict, ids);
+  request.notice = notice;
+  return tell(socket_, timeout_, request);
+}
+
 Result<void> Client::set_boot_trouble(const BootTrouble& trouble) const {
-  Request request;
-  request.call = Call::boot_trouble;
+  Request request = about(Call::boot_trouble, {});
   request.trouble = trouble;
   return tell(socket_, timeout_, request);
 }
 
-Result<void> Client::clear_boot_trouble() const {
-  return tell(socket_, timeout_, about(Call::clear_boot_trouble, {}));
+Result<void> Client::set_capacity(const CapacityLimit& limit) const {
+  Request request = about(Call::capacity, {});
+  request.limit = limit;
+  return tell(socket_, timeout_, request);
+}
+
+Result<void> Client::clear_trouble() const {
+  return tell(socket_, timeout_, about(Call::clear_trouble, {}));
 }
 
 Result<void> Client::shutdown() const {

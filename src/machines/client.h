@@ -14,9 +14,9 @@
 namespace slipway::machines {
 
 struct LaunchResult {
-  std::vector<std::string> ids;  // of this launch, or of the earlier one with the same token
-  std::optional<Error>
-      shortfall;  // why fewer than asked: no_capacity (addresses, bridge ports, memory, disk), or a refusal by chaos
+  std::vector<std::string> ids;   // of this launch, or of the earlier one with the same token
+  std::vector<Refusal> refusals;  // why fewer than asked: the box is full (addresses, bridge ports, memory, disk: any
+                                  // offer), or `slipway chaos` made that offer scarce
 };
 
 struct HostInfo {
@@ -35,9 +35,9 @@ class Client {
 
   Result<HostInfo> info() const;
   // Returns when the machines are recorded on disk and listed as `starting`; they start in the background, in the order
-  // of launch. `address`: wanted by the controller, whose address everybody must know beforehand; only with count 1.
+  // of launch. No ids and some refusals: fewer than the terms' minimum could be had.
   Result<LaunchResult> launch(const MachineSpec& spec, uint32_t count, const std::string& token,
-                              const std::string& address = "") const;
+                              const LaunchTerms& terms = {}) const;
   // Every machine of the cluster; gone ones stay listed for a minute.
   Result<std::vector<Machine>> list() const;
   Result<void> terminate(const std::vector<std::string>& ids) const;  // unknown ids are ignored
@@ -49,8 +49,12 @@ class Client {
   Result<void> thaw(const std::vector<std::string>& ids) const;
   Result<void> cut_off(const std::vector<std::string>& ids) const;  // its link to the bridge goes down
   Result<void> reconnect(const std::vector<std::string>& ids) const;
+  // A cloud that takes its machines back: each is listed with the time of its end, and then ends as by kill(), over a
+  // restart of the host too. A later notice replaces an earlier one; a machine that isn't there fails it for all.
+  Result<void> evict(const std::vector<std::string>& ids, Duration notice) const;
   Result<void> set_boot_trouble(const BootTrouble& trouble) const;
-  Result<void> clear_boot_trouble() const;
+  Result<void> set_capacity(const CapacityLimit& limit) const;  // besides the other limits; kept over restarts
+  Result<void> clear_trouble() const;                           // of boots and capacity; notices of eviction stand
 
   Result<void> shutdown() const;  // terminates every machine, removes the bridge, and ends the host
 

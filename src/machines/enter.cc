@@ -25,13 +25,13 @@ constexpr int cannot_run = 126;
 constexpr int no_such_program = 127;
 
 // What the child says when it can't become the program: a code for the caller, then the reason.
-struct Refusal {
+struct EntryFailure {
   ErrorCode code = ErrorCode::permanent;
   char reason[500] = {};
 };
 
 [[noreturn]] void refuse(int line, ErrorCode code, const std::string& reason) {
-  Refusal refusal;
+  EntryFailure refusal;
   refusal.code = code;
   reason.copy(refusal.reason, sizeof refusal.reason - 1);
   while (::write(line, &refusal, sizeof refusal) < 0 && errno == EINTR) {
@@ -203,7 +203,7 @@ Result<int> enter_machine(const Machine& machine, const EnterOptions& options) {
     return fail_errno("start a process");
   }
 
-  Refusal refusal;
+  EntryFailure refusal;
   ssize_t size = 0;
   while ((size = ::read(read_end.get(), &refusal, sizeof refusal)) < 0 && errno == EINTR) {
   }

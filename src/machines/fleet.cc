@@ -52,6 +52,29 @@ std::string how_it_ended(const siginfo_t& info) {
   return "ended by signal " + std::to_string(info.si_status);
 }
 
+// Controllers and login nodes are no part of the cloud whose troubles are rehearsed.
+bool is_bought(const std::string& role) {
+  return role == "compute";
+}
+
+bool concerns(const BootTrouble& trouble, const MachineSpec& spec) {
+  return is_bought(spec.role) && (trouble.pool.empty() || trouble.pool == spec.pool);
+}
+
+void log_launch(const MachineSpec& spec, uint32_t count, const std::string& token, const LaunchTerms& terms,
+                const LaunchResult& result) {
+  std::string refusals;
+  for (const Refusal& refusal : result.refusals) refusals += (refusals.empty() ? "" : "; ") + refusal.error.message;
+  log_info("launched", {{"role", spec.role},
+                        {"pool", spec.pool},
+                        {"market", model::to_string(terms.market)},
+                        {"asked", count},
+                        {"minimum", terms.minimum},
+                        {"accepted", result.ids.size()},
+                        {"token", token},
+                        {"refusals", refusals}});
+}
+
 bool valid_role(const std::string& role) {
   return role == "controller" || role == "login" || role == "compute";
 }
@@ -64,7 +87,8 @@ Fleet::Fleet(const Clock& clock, Loop& loop, Network& network, const HostOptions
       network_(network),
       options_(options),
       addresses_(network.subnet(), 0),
-      counter_(load_counter(options.state)) {
+      counter_(load_counter(options.state)),
+      limits_(load_limits(options.state)) {
   if (auto last = parse_ipv4(counter_.last_address)) addresses_ = AddressPool(network.subnet(), *last);
 }
 
@@ -74,6 +98,7 @@ Fleet::~Fleet() {
     if (entry.process) loop_.unwatch(entry.process.get());
     if (entry.line) loop_.unwatch(entry.line.get());
     loop_.cancel(entry.deadline);
+    loop_.cancel(entry.eviction);
   }
 }
 
@@ -129,6 +154,7 @@ void Fleet::adopt() {
     if (entry.record.machine.state == MachineState::starting) entry.record.machine.state = MachineState::running;
     watch(entry);
     save(entry);
+    await_eviction(entry);
     ++running;
   }
   raise_limits(options_.state, running);
@@ -167,12 +193,12 @@ Result<std::shared_ptr<const Fleet::LaunchPlan>> Fleet::plan_launch(const Machin
   return std::shared_ptr<const LaunchPlan>(std::move(plan));
 }
 
-uint32_t Fleet::room_for(uint32_t count, std::optional<Error>& shortfall) const {
+uint32_t Fleet::room_for(uint32_t count, std::optional<Error>& full) const {
   uint64_t room = count;
   auto at_most = [&](uint64_t limit, std::string why) {
     if (limit >= room) return;
     room = limit;
-    shortfall = Error{ErrorCode::no_capacity, std::move(why), std::nullopt};
+    full = Error{ErrorCode::no_capacity, std::move(why), std::nullopt};
   };
   at_most(addresses_.available(), "the subnet " + subnet_text(network_.subnet()) + " has no more free addresses");
   size_t ports = alive();
@@ -188,16 +214,49 @@ uint32_t Fleet::room_for(uint32_t count, std::optional<Error>& shortfall) const 
   return static_cast<uint32_t>(room);
 }
 
-BootTrouble Fleet::take_trouble(const MachineSpec& spec) {
-  BootTrouble taken;
-  if (spec.role != "compute") return taken;
+uint32_t Fleet::count_of(const CapacityLimit& limit) const {
+  uint32_t count = 0;
+  for (const auto& [id, entry] : entries_) {
+    const Machine& machine = entry.record.machine;
+    if (!is_bought(machine.role) || machine.state == MachineState::gone) continue;
+    if (covers(limit, machine.pool, machine.market, machine.offer)) ++count;
+  }
+  return count;
+}
+
+Fill Fleet::fill_launch(const MachineSpec& spec, uint32_t count, const LaunchTerms& terms) {
+  Supply supply;
+  if (is_bought(spec.role)) supply.limits = limits_;
+  supply.existing = [this](const CapacityLimit& limit) { return count_of(limit); };
+  supply.refuse = [&](uint32_t most) { return take_refusals(spec, most); };
+  std::optional<Error> full;
+  const uint32_t room = room_for(count, full);
+  Fill fill = fill_offers(spec.pool, terms, room, supply);
+  if (full && fill.given == room) fill.refusals.push_back({{}, std::move(*full)});
+  if (fill.given < terms.minimum) {
+    fill.grants.clear();
+    fill.given = 0;
+  }
+  return fill;
+}
+
+uint32_t Fleet::take_refusals(const MachineSpec& spec, uint32_t most) {
+  uint32_t taken = 0;
   for (BootTrouble& trouble : troubles_) {
-    if (!trouble.pool.empty() && trouble.pool != spec.pool) continue;
+    if (!concerns(trouble, spec)) continue;
+    const uint32_t refused = std::min(trouble.refuse, most - taken);
+    trouble.refuse -= refused;
+    taken += refused;
+  }
+  return taken;
+}
+
+BootTrouble Fleet::take_boot_trouble(const MachineSpec& spec) {
+  BootTrouble taken;
+  for (BootTrouble& trouble : troubles_) {
+    if (!concerns(trouble, spec)) continue;
     taken.delay = std::max(taken.delay, trouble.delay);
-    if (taken.refuse == 0 && trouble.refuse > 0) {
-      --trouble.refuse;
-      taken.refuse = 1;
-    } else if (taken.refuse == 0 && taken.never == 0 && trouble.never > 0) {
+    if (taken.never == 0 && trouble.never > 0) {
       --trouble.never;
       taken.never = 1;
     }
@@ -205,89 +264,93 @@ BootTrouble Fleet::take_trouble(const MachineSpec& spec) {
   return taken;
 }
 
+Result<Ipv4> Fleet::take_address(const std::string& wanted) {
+  if (wanted.empty()) {
+    if (auto free = addresses_.take()) return *free;
+    return fail(ErrorCode::no_capacity, "the subnet " + subnet_text(network_.subnet()) + " has no more free addresses");
+  }
+  auto address = parse_ipv4(wanted);
+  if (!address) return fail(address.error());
+  if (addresses_.take_this(*address)) return *address;
+  return fail(ErrorCode::no_capacity,
+              "the address " + wanted + " is taken, or isn't one of " + subnet_text(network_.subnet()));
+}
+
 Result<std::string> Fleet::record_machine(const std::shared_ptr<const LaunchPlan>& plan, const std::string& token,
-                                          Ipv4 address) {
+                                          const LaunchTerms& terms, const model::Offer& offer, Ipv4 own) {
   std::string id = machine_id(counter_.next_number++);
   Record record;
   record.machine.id = id;
   record.machine.role = plan->spec.role;
   record.machine.pool = plan->spec.pool;
   record.machine.launch_token = token;
-  record.machine.address = ipv4_text(address);
+  record.machine.address = ipv4_text(own);
   record.machine.launched_at = clock_.now();
-  if (auto made = make_folder(machine_logs(options_.state, id), 0755); !made) return fail(made.error());
-  if (auto saved = save_record(options_.state, record); !saved) return fail(saved.error());
+  record.machine.market = terms.market;
+  record.machine.offer = offer;
+  record.machine.placement = terms.placement;
+  auto recorded = make_folder(machine_logs(options_.state, id), 0755);
+  if (recorded) recorded = save_record(options_.state, record);
+  if (!recorded) {
+    addresses_.give_back(own);
+    return fail(ErrorCode::no_capacity, "can't record a machine: " + recorded.error().message);
+  }
+  BootTrouble trouble = take_boot_trouble(plan->spec);
   Entry& entry = entries_[id];
   entry.record = std::move(record);
-  entry.address = address;
+  entry.address = own;
   entry.launch = plan;
+  entry.delay = trouble.delay;
+  entry.never = trouble.never > 0;
   queue_.push_back(id);
   return id;
 }
 
 Result<LaunchResult> Fleet::launch(const MachineSpec& spec, uint32_t count, const std::string& token,
-                                   const std::string& address) {
+                                   const LaunchTerms& terms) {
   if (on_empty_) return fail(ErrorCode::permanent, "the machine host is shutting down");
   LaunchResult result;
   result.ids = ids_of_token(token);
   if (!result.ids.empty()) {
+    // An offer is asked for what the earlier ones didn't give: when some is missing, each was short.
     if (result.ids.size() < count) {
-      result.shortfall = Error{ErrorCode::no_capacity, "the earlier launch with this token made no more", std::nullopt};
+      result.refusals.push_back(
+          {{}, {ErrorCode::no_capacity, "the earlier launch with this token made no more", std::nullopt}});
     }
     return result;
   }
-  Ipv4 wanted = 0;
-  if (!address.empty()) {
-    auto parsed = parse_ipv4(address);
-    if (!parsed) return fail(parsed.error());
-    if (count != 1) return fail(ErrorCode::bad_config, "only a launch of one machine can ask for an address");
-    wanted = *parsed;
-  }
+  if (!terms.address.empty() && count != 1)
+    return fail(ErrorCode::bad_config, "only a launch of one machine can ask for an address");
   auto plan = plan_launch(spec);
   if (!plan) return fail(plan.error());
 
-  uint32_t room = room_for(count, result.shortfall);
+  Fill fill = fill_launch(spec, count, terms);
+  result.refusals = std::move(fill.refusals);
   // First the numbers, then what uses them: whatever happens in between, an id is never used again.
   uint32_t first = counter_.next_number;
-  counter_.next_number += room;
+  counter_.next_number += fill.given;
   if (auto saved = save_counter(options_.state, counter_); !saved) return fail(saved.error());
   counter_.next_number = first;
-  raise_limits(options_.state, alive() + room);
+  raise_limits(options_.state, alive() + fill.given);
 
-  for (uint32_t i = 0; i < room; ++i) {
-    BootTrouble trouble = take_trouble(spec);
-    if (trouble.refuse > 0) {
-      result.shortfall = Error{ErrorCode::no_capacity, "refused on purpose (slipway chaos)", std::nullopt};
-      continue;
+  bool failed = false;
+  for (const Grant& grant : fill.grants) {
+    for (uint32_t i = 0; i < grant.count && !failed; ++i) {
+      auto own = take_address(terms.address);
+      auto id = own ? record_machine(*plan, token, terms, grant.offer, *own) : Result<std::string>(fail(own.error()));
+      failed = !id;
+      if (id) {
+        result.ids.push_back(std::move(*id));
+      } else {
+        result.refusals.push_back({{}, id.error()});
+      }
     }
-    std::optional<Ipv4> own = wanted == 0 ? addresses_.take() : std::nullopt;
-    if (wanted != 0 && addresses_.take_this(wanted)) own = wanted;
-    if (!own) {
-      result.shortfall = Error{
-          ErrorCode::no_capacity,
-          "the address " + address + " is taken, or isn't one of " + subnet_text(network_.subnet()), std::nullopt};
-      break;
-    }
-    auto id = record_machine(*plan, token, *own);
-    if (!id) {
-      addresses_.give_back(*own);
-      result.shortfall = Error{ErrorCode::no_capacity, "can't record a machine: " + id.error().message, std::nullopt};
-      break;
-    }
-    Entry& entry = entries_[*id];
-    entry.delay = trouble.delay;
-    entry.never = trouble.never > 0;
-    result.ids.push_back(*id);
   }
+  if (result.ids.size() < terms.minimum) terminate(std::exchange(result.ids, {}));
   counter_.last_address = ipv4_text(addresses_.cursor());
   if (auto saved = save_counter(options_.state, counter_); !saved)
     log_warning("counter_not_saved", {{"why", saved.error().message}});
-  log_info("launched", {{"role", spec.role},
-                        {"pool", spec.pool},
-                        {"asked", count},
-                        {"accepted", result.ids.size()},
-                        {"token", token},
-                        {"shortfall", result.shortfall ? result.shortfall->message : ""}});
+  log_launch(spec, count, token, terms, result);
   start_next();
   return result;
 }
@@ -424,6 +487,7 @@ void Fleet::gone(Entry& entry, std::string end) {
     --booting_;
   }
   loop_.cancel(entry.deadline);
+  loop_.cancel(entry.eviction);
   if (entry.process) {
     // A machine that couldn't be started may still wait to be let go.
     send_signal(entry.process, SIGKILL);
@@ -516,16 +580,49 @@ void Fleet::terminate(const std::vector<std::string>& ids) {
   });
 }
 
+// As a power cut does.
+void Fleet::end_at_once(Entry& entry, const char* ending) {
+  if (entry.record.machine.state == MachineState::gone) return;
+  if (!entry.process) {
+    gone(entry, ending);  // still in the queue
+  } else {
+    signal(entry, SIGKILL, ending);
+  }
+}
+
 void Fleet::kill(const std::vector<std::string>& ids) {
   for (const std::string& id : ids) {
-    Entry* entry = find(id);
-    if (!entry || entry->record.machine.state == MachineState::gone) continue;
-    if (!entry->process) {
-      gone(*entry, "killed");
-    } else {
-      signal(*entry, SIGKILL, "killed");
-    }
+    if (Entry* entry = find(id)) end_at_once(*entry, "killed");
   }
+}
+
+Result<void> Fleet::evict(const std::vector<std::string>& ids, Duration notice) {
+  for (const std::string& id : ids) {
+    Entry* entry = find(id);
+    if (!entry || entry->record.machine.state == MachineState::gone)
+      return fail(ErrorCode::not_found, "no machine " + id + " exists");
+  }
+  for (const std::string& id : ids) {
+    Entry* entry = find(id);
+    entry->record.machine.evict_at = clock_.now() + notice;
+    save(*entry);
+    log_info("eviction_noticed", {{"machine", id}, {"notice_ms", notice.count()}});
+    await_eviction(*entry);
+  }
+  return {};
+}
+
+// The notice is in the machine's record, so a later host keeps the appointment, or makes up for it.
+void Fleet::await_eviction(Entry& entry) {
+  const Machine& machine = entry.record.machine;
+  if (machine.evict_at == TimePoint{}) return;
+  const TimePoint now = clock_.now();
+  const Duration left =
+      machine.evict_at <= now ? Duration(0) : std::min<Duration>(machine.evict_at - now, eviction_notice_max);
+  loop_.cancel(entry.eviction);
+  entry.eviction = loop_.after(left, [this, id = machine.id] {
+    if (Entry* due = find(id)) end_at_once(*due, "evicted");
+  });
 }
 
 Result<void> Fleet::freeze(const std::vector<std::string>& ids, bool frozen) {
@@ -563,8 +660,22 @@ void Fleet::set_trouble(const BootTrouble& trouble) {
   troubles_.push_back(trouble);
 }
 
-void Fleet::clear_trouble() {
+Result<void> Fleet::set_capacity(const CapacityLimit& limit) {
+  std::vector<CapacityLimit> changed = limits_;
+  add_limit(changed, limit);
+  if (auto saved = save_limits(options_.state, changed); !saved) return saved;
+  limits_ = std::move(changed);
+  log_info("capacity_set", {{"of", describe(limit)},
+                            {"most", limit.most ? std::to_string(*limit.most) : "unlimited"},
+                            {"error", to_string(limit.error)}});
+  return {};
+}
+
+Result<void> Fleet::clear_trouble() {
+  if (auto saved = save_limits(options_.state, {}); !saved) return saved;
+  limits_.clear();
   troubles_.clear();
+  return {};
 }
 
 void Fleet::end_all(Loop::Callback done) {

@@ -17,6 +17,7 @@
 #include "base/loop.h"
 #include "base/result.h"
 #include "machines/boot.h"
+#include "machines/capacity.h"
 #include "machines/client.h"
 #include "machines/host.h"
 #include "machines/network.h"
@@ -35,14 +36,16 @@ class Fleet {
   void adopt();
 
   Result<LaunchResult> launch(const MachineSpec& spec, uint32_t count, const std::string& token,
-                              const std::string& address);
+                              const LaunchTerms& terms);
   std::vector<Machine> list() const;
   void terminate(const std::vector<std::string>& ids);
   void kill(const std::vector<std::string>& ids);
   Result<void> freeze(const std::vector<std::string>& ids, bool frozen);
   Result<void> cut_off(const std::vector<std::string>& ids, bool cut);
+  Result<void> evict(const std::vector<std::string>& ids, Duration notice);
   void set_trouble(const BootTrouble& trouble);
-  void clear_trouble();
+  Result<void> set_capacity(const CapacityLimit& limit);
+  Result<void> clear_trouble();
 
   // Ends every machine; `done` is called when the last process is gone. No launches afterwards.
   void end_all(Loop::Callback done);
@@ -63,14 +66,20 @@ class Fleet {
     Fd line;              // until the agent runs
     std::string failure;  // what came over the line
     Loop::TimerId deadline = Loop::TimerId::none;
+    Loop::TimerId eviction = Loop::TimerId::none;
   };
 
   Result<std::shared_ptr<const LaunchPlan>> plan_launch(const MachineSpec& spec) const;
-  uint32_t room_for(uint32_t count, std::optional<Error>& shortfall) const;
+  uint32_t room_for(uint32_t count, std::optional<Error>& full) const;
+  Fill fill_launch(const MachineSpec& spec, uint32_t count, const LaunchTerms& terms);
+  uint32_t count_of(const CapacityLimit& limit) const;
+  // One machine of the launch, written down and queued; `own` is given back when that fails.
   Result<std::string> record_machine(const std::shared_ptr<const LaunchPlan>& plan, const std::string& token,
-                                     Ipv4 address);
+                                     const LaunchTerms& terms, const model::Offer& offer, Ipv4 own);
+  Result<Ipv4> take_address(const std::string& wanted);
   std::vector<std::string> ids_of_token(const std::string& token) const;
-  BootTrouble take_trouble(const MachineSpec& spec);
+  uint32_t take_refusals(const MachineSpec& spec, uint32_t most);
+  BootTrouble take_boot_trouble(const MachineSpec& spec);
 
   void start_next();
   Result<void> start(Entry& entry);
@@ -79,6 +88,8 @@ class Fleet {
   void ended(const std::string& id);
   void gone(Entry& entry, std::string end);
   void signal(Entry& entry, int number, const char* ending);
+  void end_at_once(Entry& entry, const char* ending);
+  void await_eviction(Entry& entry);
   void save(const Entry& entry);
   void forget(Ipv4 address);
   void prune();
@@ -98,6 +109,7 @@ class Fleet {
   bool start_pending_ = false;
   std::deque<std::string> gone_folders_;  // the oldest first
   std::vector<BootTrouble> troubles_;
+  std::vector<CapacityLimit> limits_;
   std::set<Ipv4> forgotten_;  // addresses of machines that ended, still in the bridge's neighbour table
   Loop::Callback on_empty_;
   // Callbacks that are under way when this ends find out by it.

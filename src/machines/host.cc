@@ -131,7 +131,7 @@ class Host {
         return encode_info({options_.cluster, subnet_text(network_.subnet()), ipv4_text(network_.subnet().gateway()),
                             network_.bridge(), SLIPWAY_VERSION, static_cast<int32_t>(::getpid())});
       case Call::launch: {
-        auto result = fleet_.launch(request.spec, request.count, request.token, request.address);
+        auto result = fleet_.launch(request.spec, request.count, request.token, request.terms);
         return result ? encode_launch(*result) : encode_error(result.error());
       }
       case Call::list:
@@ -150,12 +150,15 @@ class Host {
         return done(fleet_.cut_off(request.ids, true));
       case Call::reconnect:
         return done(fleet_.cut_off(request.ids, false));
+      case Call::evict:
+        return done(fleet_.evict(request.ids, request.notice));
       case Call::boot_trouble:
         fleet_.set_trouble(request.trouble);
         return encode_done();
-      case Call::clear_boot_trouble:
-        fleet_.clear_trouble();
-        return encode_done();
+      case Call::capacity:
+        return done(fleet_.set_capacity(request.limit));
+      case Call::clear_trouble:
+        return done(fleet_.clear_trouble());
       case Call::shutdown:
         break;
     }

@@ -1,5 +1,6 @@
 #include "machines/json_values.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/json.hpp>
 
@@ -8,6 +9,9 @@ namespace {
 
 namespace json = boost::json;
 constexpr std::array states = {MachineState::starting, MachineState::running, MachineState::frozen, MachineState::gone};
+constexpr std::array codes = {ErrorCode::not_found, ErrorCode::no_capacity, ErrorCode::quota,
+                              ErrorCode::throttled, ErrorCode::denied,      ErrorCode::bad_config,
+                              ErrorCode::transient, ErrorCode::permanent,   ErrorCode::outcome_unknown};
 
 json::string_view view(std::string_view text) {
   return {text.data(), text.size()};
@@ -68,6 +72,49 @@ std::vector<std::string> texts_value(const json::object& object, std::string_vie
   return texts;
 }
 
+ErrorCode error_code_value(const json::object& object, std::string_view key, ErrorCode otherwise) {
+  std::string name = text_value(object, key);
+  for (ErrorCode code : codes) {
+    if (to_string(code) == name) return code;
+  }
+  return otherwise;
+}
+
+std::optional<model::Market> market_value(const json::object& object, std::string_view key) {
+  std::string name = text_value(object, key);
+  for (model::Market market : {model::Market::on_demand, model::Market::spot}) {
+    if (model::to_string(market) == name) return market;
+  }
+  return std::nullopt;
+}
+
+json::object limit_to_json(const CapacityLimit& limit) {
+  json::object object{{"pool", limit.pool},
+                      {"market", limit.market ? view(model::to_string(*limit.market)) : json::string_view()},
+                      {"machine", limit.machine},
+                      {"zone", limit.zone},
+                      {"error", view(to_string(limit.error))}};
+  if (limit.most) object["most"] = *limit.most;
+  return object;
+}
+
+Result<CapacityLimit> limit_from_json(const json::object& object) {
+  CapacityLimit limit;
+  limit.pool = text_value(object, "pool");
+  limit.market = market_value(object, "market");
+  if (!limit.market && !text_value(object, "market").empty())
+    return fail(ErrorCode::bad_config, "no such market: '" + text_value(object, "market") + "'");
+  limit.machine = text_value(object, "machine");
+  limit.zone = text_value(object, "zone");
+  if (object.contains("most"))
+    limit.most = static_cast<uint32_t>(std::min<uint64_t>(unsigned_value(object, "most"), UINT32_MAX));
+  // A limit with a reason that no provider gives would rehearse what can't happen.
+  limit.error = error_code_value(object, "error", ErrorCode::permanent);
+  if (std::find(refusal_codes.begin(), refusal_codes.end(), limit.error) == refusal_codes.end())
+    return fail(ErrorCode::bad_config, "no provider refuses a launch with '" + text_value(object, "error") + "'");
+  return limit;
+}
+
 json::object machine_to_json(const Machine& machine) {
   return {{"id", machine.id},
           {"role", machine.role},
@@ -78,7 +125,12 @@ json::object machine_to_json(const Machine& machine) {
           {"pid", machine.pid},
           {"launched_at", machine.launched_at.time_since_epoch().count()},
           {"cut_off", machine.cut_off},
-          {"end", machine.end}};
+          {"end", machine.end},
+          {"market", view(model::to_string(machine.market))},
+          {"machine", machine.offer.machine},
+          {"zone", machine.offer.zone},
+          {"placement", machine.placement},
+          {"evict_at", machine.evict_at.time_since_epoch().count()}};
 }
 
 Result<Machine> machine_from_json(const json::object& object) {
@@ -102,6 +154,10 @@ Result<Machine> machine_from_json(const json::object& object) {
   machine.launched_at = TimePoint(Duration(integer_value(object, "launched_at")));
   machine.cut_off = bool_value(object, "cut_off");
   machine.end = text_value(object, "end");
+  machine.market = market_value(object, "market").value_or(model::Market::on_demand);
+  machine.offer = {text_value(object, "machine"), text_value(object, "zone")};
+  machine.placement = text_value(object, "placement");
+  machine.evict_at = TimePoint(Duration(integer_value(object, "evict_at")));
   return machine;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,13 @@ uint64_t unsigned_value(const boost::json::object& object, std::string_view key)
 bool bool_value(const boost::json::object& object, std::string_view key);
 std::vector<std::string> texts_value(const boost::json::object& object, std::string_view key);
 
+// The code of this name; `otherwise` when there is none.
+ErrorCode error_code_value(const boost::json::object& object, std::string_view key, ErrorCode otherwise);
+// The market of this name; unset for "" and for a name that isn't one's.
+std::optional<model::Market> market_value(const boost::json::object& object, std::string_view key);
+
+boost::json::object limit_to_json(const CapacityLimit& limit);
+Result<CapacityLimit> limit_from_json(const boost::json::object& object);
 boost::json::object machine_to_json(const Machine& machine);
 Result<Machine> machine_from_json(const boost::json::object& object);
 

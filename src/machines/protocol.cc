@@ -11,7 +11,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::array<std::pair<Call, std::string_view>, 12> calls = {{
+constexpr std::array<std::pair<Call, std::string_view>, 14> calls = {{
     {Call::info, "info"},
     {Call::launch, "launch"},
     {Call::list, "list"},
@@ -21,14 +21,12 @@ constexpr std::array<std::pair<Call, std::string_view>, 12> calls = {{
     {Call::thaw, "thaw"},
     {Call::cut_off, "cut_off"},
     {Call::reconnect, "reconnect"},
+    {Call::evict, "evict"},
     {Call::boot_trouble, "boot_trouble"},
-    {Call::clear_boot_trouble, "clear_boot_trouble"},
+    {Call::capacity, "capacity"},
+    {Call::clear_trouble, "clear_trouble"},
     {Call::shutdown, "shutdown"},
 }};
-
-constexpr std::array codes = {ErrorCode::not_found, ErrorCode::no_capacity, ErrorCode::quota,
-                              ErrorCode::throttled, ErrorCode::denied,      ErrorCode::bad_config,
-                              ErrorCode::transient, ErrorCode::permanent,   ErrorCode::outcome_unknown};
 
 json::string_view view(std::string_view text) {
   return {text.data(), text.size()};
@@ -39,11 +37,7 @@ json::object error_to_json(const Error& error) {
 }
 
 Error error_from_json(const json::object& object) {
-  Error error{ErrorCode::permanent, text_value(object, "message"), std::nullopt};
-  std::string code = text_value(object, "code");
-  for (ErrorCode candidate : codes) {
-    if (to_string(candidate) == code) error.code = candidate;
-  }
+  Error error{error_code_value(object, "code", ErrorCode::permanent), text_value(object, "message"), std::nullopt};
   if (error.message.empty()) error.message = "the machine host refused without a reason";
   return error;
 }
@@ -108,6 +102,57 @@ MachineSpec spec_from_json(const json::object& object) {
   return spec;
 }
 
+void add_terms(json::object& object, const LaunchTerms& terms) {
+  object["address"] = terms.address;
+  object["minimum"] = terms.minimum;
+  object["market"] = view(model::to_string(terms.market));
+  object["placement"] = terms.placement;
+  json::array offers;
+  for (const model::Offer& offer : terms.offers)
+    offers.push_back(json::object{{"machine", offer.machine}, {"zone", offer.zone}});
+  object["offers"] = std::move(offers);
+}
+
+model::Offer offer_from_json(const json::object& object) {
+  return {text_value(object, "machine"), text_value(object, "zone")};
+}
+
+Result<LaunchTerms> terms_from_json(const json::object& object) {
+  LaunchTerms terms;
+  terms.address = text_value(object, "address");
+  terms.minimum = count_value(object, "minimum", UINT32_MAX);
+  terms.market = market_value(object, "market").value_or(model::Market::on_demand);
+  terms.placement = text_value(object, "placement");
+  const json::value* offers = object.if_contains("offers");
+  if (!offers || !offers->is_array()) return terms;
+  if (offers->get_array().size() > launch_offers_max)
+    return fail(ErrorCode::bad_config, "a launch has at most " + std::to_string(launch_offers_max) + " offers");
+  for (const json::value& entry : offers->get_array()) {
+    if (!entry.is_object()) return fail(ErrorCode::bad_config, "an offer isn't a JSON object");
+    terms.offers.push_back(offer_from_json(entry.get_object()));
+  }
+  return terms;
+}
+
+// The arguments of a launch that decode_request() hasn't read yet.
+Result<void> read_launch(const json::object& object, Request& request) {
+  if (const json::object* spec = object_value(object, "spec")) request.spec = spec_from_json(*spec);
+  request.count = count_value(object, "count", UINT32_MAX);
+  request.token = text_value(object, "token");
+  auto terms = terms_from_json(object);
+  if (!terms) return fail(terms.error());
+  request.terms = std::move(*terms);
+  if (request.count == 0 || request.count > launch_count_max) {
+    return fail(ErrorCode::bad_config, "a launch is of 1 to " + std::to_string(launch_count_max) + " machines, not " +
+                                           std::to_string(request.count));
+  }
+  if (request.terms.minimum > request.count) {
+    return fail(ErrorCode::bad_config, "a launch of " + std::to_string(request.count) +
+                                           " machines can't give at least " + std::to_string(request.terms.minimum));
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string encode(const Request& request) {
@@ -120,8 +165,10 @@ std::string encode(const Request& request) {
     object["spec"] = spec_to_json(request.spec);
     object["count"] = request.count;
     object["token"] = request.token;
-    object["address"] = request.address;
+    add_terms(object, request.terms);
   }
+  if (request.call == Call::evict) object["notice_ms"] = request.notice.count();
+  if (request.call == Call::capacity) object["limit"] = limit_to_json(request.limit);
   if (request.call == Call::boot_trouble) {
     object["pool"] = request.trouble.pool;
     object["delay_ms"] = request.trouble.delay.count();
@@ -144,17 +191,19 @@ Result<Request> decode_request(std::string_view frame) {
   }
   if (!known) return fail(ErrorCode::bad_config, "no such call: '" + name + "'");
   request.ids = texts_value(*object, "ids");
-  if (const json::object* spec = object_value(*object, "spec")) request.spec = spec_from_json(*spec);
-  request.count = count_value(*object, "count", UINT32_MAX);
-  request.token = text_value(*object, "token");
-  request.address = text_value(*object, "address");
   request.trouble.pool = text_value(*object, "pool");
   request.trouble.delay = Duration(count_value(*object, "delay_ms", INT32_MAX));
   request.trouble.never = count_value(*object, "never", UINT32_MAX);
   request.trouble.refuse = count_value(*object, "refuse", UINT32_MAX);
-  if (request.call == Call::launch && (request.count == 0 || request.count > launch_count_max)) {
-    return fail(ErrorCode::bad_config, "a launch is of 1 to " + std::to_string(launch_count_max) + " machines, not " +
-                                           std::to_string(request.count));
+  request.notice = Duration(std::min<uint64_t>(unsigned_value(*object, "notice_ms"), eviction_notice_max.count()));
+  if (request.call == Call::launch) {
+    if (auto read = read_launch(*object, request); !read) return fail(read.error());
+  }
+  if (request.call == Call::capacity) {
+    const json::object* described = object_value(*object, "limit");
+    auto limit = limit_from_json(described ? *described : json::object());
+    if (!limit) return fail(limit.error());
+    request.limit = std::move(*limit);
   }
   return request;
 }
@@ -177,9 +226,14 @@ std::string encode_info(const HostInfo& info) {
 }
 
 std::string encode_launch(const LaunchResult& result) {
-  json::object object{{"ids", texts(result.ids)}};
-  if (result.shortfall) object["shortfall"] = error_to_json(*result.shortfall);
-  return encode_result(std::move(object));
+  json::array refusals;
+  for (const Refusal& refusal : result.refusals) {
+    json::object object = error_to_json(refusal.error);
+    object["machine"] = refusal.offer.machine;
+    object["zone"] = refusal.offer.zone;
+    refusals.push_back(std::move(object));
+  }
+  return encode_result({{"ids", texts(result.ids)}, {"refusals", std::move(refusals)}});
 }
 
 std::string encode_list(const std::vector<Machine>& machines) {
@@ -213,8 +267,13 @@ Result<LaunchResult> decode_launch(std::string_view frame) {
   if (!result) return fail(result.error());
   LaunchResult launch;
   launch.ids = texts_value(*result, "ids");
-  if (const json::object* shortfall = object_value(*result, "shortfall"))
-    launch.shortfall = error_from_json(*shortfall);
+  const json::value* refusals = result->if_contains("refusals");
+  if (!refusals || !refusals->is_array()) return launch;
+  for (const json::value& entry : refusals->get_array()) {
+    if (!entry.is_object())
+      return fail(ErrorCode::permanent, "the machine host's answer has a refusal without a reason");
+    launch.refusals.push_back({offer_from_json(entry.get_object()), error_from_json(entry.get_object())});
+  }
   return launch;
 }
 

@@ -1,13 +1,20 @@
 // What client and machine host say to each other: one JSON frame each way (base/channel.h).
 //
-//   request   {"call": "info" | "launch" | "list" | "terminate" | "kill" | "freeze" | "thaw" | "cut_off" | "reconnect"
-//   | "boot_trouble" |
-//              "clear_boot_trouble" | "shutdown", …arguments}
+//   request   {"call": "info" | "launch" | …, …arguments}
 //   answer    {"ok": true, "result": …}   or   {"ok": false, "error": {"code": "no_capacity", "message": "…"}}
 //
-//   launch        spec: {role, pool, image, mounts: [{source, target, read_only}], boot_data}, count, token, address →
-//   {ids, shortfall?} list          → {machines: […]} boot_trouble  pool, delay_ms, never, refuse the rest      ids
-//   (but for info, clear_boot_trouble and shutdown) → {}
+//   info           → {cluster, subnet, gateway, bridge, build, pid}
+//   launch         spec: {role, pool, image, mounts: [{source, target, read_only}], boot_data}, count, token, address,
+//                  minimum, market, offers: [{machine, zone}], placement
+//                  → {ids, refusals: [{machine, zone, code, message}]}
+//   list           → {machines: […]}
+//   terminate, kill, freeze, thaw, cut_off, reconnect
+//                  ids → {}
+//   evict          ids, notice_ms → {}
+//   boot_trouble   pool, delay_ms, never, refuse → {}
+//   capacity       limit: {pool, market, machine, zone, most, error} → {}
+//   clear_trouble, shutdown
+//                  → {}
 #pragma once
 
 #include <string>
@@ -30,12 +37,15 @@ enum class Call {
   thaw,
   cut_off,
   reconnect,
+  evict,
   boot_trouble,
-  clear_boot_trouble,
+  capacity,
+  clear_trouble,
   shutdown,
 };
 
 inline constexpr uint32_t launch_count_max = 100'000;  // more is a mistake, whatever the subnet has room for
+inline constexpr size_t launch_offers_max = 1'000;
 
 struct Request {
   Call call = Call::info;
@@ -43,8 +53,10 @@ struct Request {
   MachineSpec spec;
   uint32_t count = 0;
   std::string token;
-  std::string address;
+  LaunchTerms terms;
+  Duration notice{0};
   BootTrouble trouble;
+  CapacityLimit limit;
 };
 
 std::string encode(const Request& request);

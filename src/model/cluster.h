@@ -9,12 +9,11 @@
 
 #include "base/clock.h"
 #include "model/ids.h"
+#include "model/offer.h"
 
 namespace slipway::model {
 
 enum class ProviderKind { local };  // aws and azure come with their providers
-
-enum class Market { on_demand, spot, spot_then_on_demand };
 
 // What one machine of a pool offers to Slurm.
 struct Shape {
@@ -23,13 +22,49 @@ struct Shape {
   std::vector<std::string> gres;    // Slurm's words: "gpu:2", "gpu:tesla:1"
 };
 
+// How many nodes stay up so that the next job needn't wait: whichever asks for more.
+struct WarmLevel {
+  uint32_t count = 0;  // nodes that are up, busy or idle
+  double share = 0;    // 0 to 1: idle nodes beside the busy ones, as a share of those, rounded up
+  bool operator==(const WarmLevel&) const = default;
+};
+
+// A level that holds at certain hours of certain days, local time of the controller.
+struct WarmHours {
+  uint8_t days = 0;      // bit 0 is Monday, bit 6 Sunday
+  uint16_t from = 0;     // minute of the day, inclusive
+  uint16_t to = 24 * 60; // exclusive; at most `from`: it ends on the next day
+  WarmLevel level;
+  bool operator==(const WarmHours&) const = default;
+};
+
+struct Warm {
+  WarmLevel usual;
+  std::vector<WarmHours> hours;  // the first that covers the moment holds instead of `usual`
+  bool operator==(const Warm&) const = default;
+};
+
+// What happens to a job whose machine is about to be taken by the provider.
+struct Eviction {
+  std::string signal;      // sent to the job's steps and batch script, "USR1"; empty: none
+  Duration lead{120'000};  // so long before the end; at once when the notice is shorter
+  uint32_t tolerance = 2;  // a job evicted so often runs on demand, where the pool may buy so; 0: never mind
+  bool operator==(const Eviction&) const = default;
+};
+
 struct Pool {
   PoolName name;
   ProviderKind provider = ProviderKind::local;
   uint32_t max = 0;                 // nodes; Slurm sees <pool>-0001 … <pool>-<max>
-  uint32_t warm = 0;                // this many nodes stay up, busy or idle: never reclaimed below it
+  Warm warm;
   Shape shape;
-  Market market = Market::on_demand;
+  std::vector<Market> markets{Market::on_demand};  // in order of preference
+  std::vector<std::string> machines;  // types in order of preference; empty: one, that of `shape`
+  std::vector<std::string> zones;     // in order of preference; empty: the provider's choice
+  Placement placement = Placement::none;
+  double spares = 0;                // 0 to 1: launched beyond the want where it is large; the first to join win
+  Duration billing_period{0};       // an idle machine is kept to the end of what has been paid for; 0: billed by the second
+  Eviction eviction;
   std::optional<Duration> idle_reclaim;  // overrides partition and cluster
   Duration boot_timeout{};          // from launch to a joined agent; then the machine is replaced
   std::vector<std::string> features;
@@ -77,6 +112,20 @@ struct User {
 // An idle_reclaim that never comes: ten years, which can be added to any TimePoint.
 inline constexpr Duration idle_reclaim_never = std::chrono::hours(24 * 3650);
 
+// Nodes that Slurm asks for one after another are launched together.
+struct LaunchWindow {
+  Duration quiet{0};    // the launch goes out when no want was added for so long,
+  Duration longest{0};  // and at the latest so long after the first. 0 for both: at once
+  bool operator==(const LaunchWindow&) const = default;
+};
+
+// What the provider's API lets an account ask: a token bucket. Launches, terminations and listings share it.
+struct ApiBudget {
+  double per_second = 0;  // 0: no limit
+  uint32_t burst = 0;
+  bool operator==(const ApiBudget&) const = default;
+};
+
 struct Cluster {
   std::string name;                 // [a-z][a-z0-9-]{0,31}
   ProviderKind provider = ProviderKind::local;
@@ -89,6 +138,8 @@ struct Cluster {
   std::vector<Partition> partitions;
   std::vector<ExistingNodes> existing;
   Duration idle_reclaim{};
+  std::optional<LaunchWindow> launch_window;  // unset: what suits the provider
+  std::optional<ApiBudget> api;
   std::vector<std::string> reclaim_exclude;   // node names (expanded) that are never reclaimed when idle
   std::map<std::string, std::string> slurm;   // passed through to slurm.conf
 };

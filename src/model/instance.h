@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "model/ids.h"
+#include "model/offer.h"
 
 namespace slipway::model {
 
@@ -24,6 +25,10 @@ struct Instance {
   InstanceState state = InstanceState::pending;
   std::string address;            // IPv4; empty while unknown
   TimePoint launched_at{};
+  Market market = Market::on_demand;
+  Offer offer;
+  std::string placement;          // the group it was launched into; empty: none
+  TimePoint evict_at{};           // the provider will take it then; epoch: no notice
   std::optional<Error> trouble;   // what the provider says is wrong with it, e.g. a failed boot
 };
 

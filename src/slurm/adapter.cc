@@ -80,8 +80,9 @@ Result<void> run_update(const Adapter::Options& options, const NodeUpdate& updat
   return run_update(options, slice(update, half, update.nodes.size() - half), deadline, refused);
 }
 
-constexpr int requeue_looks = 6;
-constexpr std::chrono::milliseconds requeue_look_every{150};
+// A job that is requeued while it runs first has to end; who takes longer sits out the delay.
+constexpr int requeue_looks = 9;
+constexpr std::chrono::milliseconds requeue_look_first{100};  // each later one after 3/2 of the time; 5 s in all
 
 std::vector<JobId> parse_job_ids(std::string_view text) {
   std::vector<JobId> jobs;
@@ -94,22 +95,102 @@ std::vector<JobId> parse_job_ids(std::string_view text) {
   return jobs;
 }
 
-// Lines of "id reason".
-std::vector<JobId> parse_jobs_held_by(std::string_view text, std::string_view reason) {
-  std::vector<JobId> jobs;
+struct JobLine {
+  JobId id = 0;
+  std::string name;  // "12_7" for a task of an array, else the id
+  std::string state;
+};
+
+// squeue's answer in the format "%A %i %T".
+std::vector<JobLine> parse_job_lines(std::string_view text) {
+  std::vector<JobLine> lines;
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(text.size(), line.size() + 1));
-    const size_t gap = line.find(' ');
-    if (gap == line.npos || line.substr(gap + 1) != reason) continue;
-    for (const JobId job : parse_job_ids(line.substr(0, gap))) jobs.push_back(job);
+    const size_t first = line.find(' ');
+    const size_t second = first == line.npos ? first : line.find(' ', first + 1);
+    if (second == line.npos) continue;
+    JobLine job;
+    std::from_chars(line.data(), line.data() + first, job.id);
+    job.name = line.substr(first + 1, second - first - 1);
+    // Tasks that still wait have one line together, "12_[3-7]": the array's number stands for them.
+    if (job.name.find('[') != job.name.npos) job.name = std::to_string(job.id);
+    job.state = line.substr(second + 1);
+    if (job.id != 0) lines.push_back(std::move(job));
   }
-  return jobs;
+  return lines;
+}
+
+Result<std::vector<JobLine>> look_at(const Adapter::Options& options, const std::vector<JobId>& jobs) {
+  std::string list;
+  for (const JobId job : jobs) list.append(list.empty() ? "" : ",").append(std::to_string(job));
+  auto output = run_raw(options, {"squeue", "-h", "-a", "-t", "all", "-j", list, "-o", "%A %i %T"});
+  if (!output) return Failure(output.error());
+  // Asked for one job that it no longer knows, squeue says so and fails; of several it leaves it out.
+  if (output->exit_status != 0 && !without_ended_jobs(output->err).empty()) return failure_of("squeue", *output);
+  auto lines = parse_job_lines(output->out);
+  // An array's number brings all of its tasks.
+  std::erase_if(lines, [&](const JobLine& line) { return std::find(jobs.begin(), jobs.end(), line.id) == jobs.end(); });
+  return lines;
+}
+
+Result<void> run_job_command(const Adapter::Options& options, const JobUpdate& update) {
+  std::vector<std::string> names;
+  if (update.change == JobChange::comment) {
+    for (const JobId job : update.jobs) names.push_back(std::to_string(job));
+  } else {
+    auto jobs = look_at(options, update.jobs);
+    if (!jobs) return Failure(jobs.error());
+    for (auto& job : *jobs) {
+      // scancel asks again and again, for minutes, while a job has nothing to signal.
+      const bool deaf = update.change == JobChange::signal && job.state != "RUNNING";
+      if (!deaf) names.push_back(std::move(job.name));
+    }
+  }
+  if (names.empty()) return {};
+  const auto argv = job_command(update, names);
+  auto output = run_raw(options, argv);
+  if (!output) return Failure(output.error());
+  if (output->exit_status == 0) return {};
+  // Slurm goes on after a job that it refuses, and says a line of each.
+  output->err = without_ended_jobs(output->err + output->out);
+  output->out.clear();
+  if (output->err.empty()) return {};
+  return failure_of(argv[0] + " for " + std::to_string(names.size()) + " jobs", *output);
+}
+
+// Best effort from here on: a job that is missed starts a minute later.
+std::vector<JobId> jobs_on(const Adapter::Options& options, const std::vector<NodeName>& nodes) {
+  std::vector<std::string> names;
+  for (const auto& node : nodes) names.push_back(node.str());
+  const std::string hostlist = compress_hostlist(names);
+  if (hostlist.size() > argument_max) return {};
+  const auto text =
+      run(options, {"squeue", "-h", "-a", "-w", hostlist, "-t", "CONFIGURING,RUNNING,SUSPENDED", "-o", "%A"});
+  return text ? parse_job_ids(*text) : std::vector<JobId>{};
+}
+
+// The jobs had nodes a moment ago, so one that is PENDING was requeued, whatever its reason says: Slurm passes through
+// None and Cleaning, for seconds, before BeginTime. While it is COMPLETING its start can't be set.
+void restart_requeued(const Adapter::Options& options, std::vector<JobId> jobs) {
+  auto pause = requeue_look_first;
+  for (int look = 0; look < requeue_looks && !jobs.empty(); ++look) {
+    if (look > 0) std::this_thread::sleep_for(std::exchange(pause, pause * 3 / 2));
+    const auto lines = look_at(options, jobs);
+    if (!lines) return;
+    jobs.clear();
+    std::string pending;
+    for (const auto& job : *lines) {
+      if (job.state == "COMPLETING") jobs.push_back(job.id);
+      if (job.state == "PENDING") pending.append(pending.empty() ? "" : ",").append(job.name);
+    }
+    if (!pending.empty()) (void)run(options, {"scontrol", "update", "JobId=" + pending, "StartTime=now"});
+  }
 }
 
 std::string random_mark() {
   std::random_device random;
-  return std::to_string(random()) + std::to_string(random()) + ">";
+  return "<" + std::to_string(random()) + std::to_string(random()) + ">";
 }
 
 }  // namespace
@@ -173,18 +254,18 @@ Result<std::vector<Node>> Adapter::nodes(const std::vector<NodeName>& names) con
 
 Result<std::vector<Job>> Adapter::jobs() const {
   const std::string mark = random_mark();
-  auto text = run(options_, {"squeue", "-h", "-a", "-S", "-p,i", "-o", squeue_format(mark)});
+  auto text = run(options_, {"squeue", "-h", "-a", "-S", "-p,i", "-O", squeue_format(mark)});
   if (!text) return Failure(text.error());
-  return parse_jobs(marked_lines(*text, mark));
+  return parse_jobs(*text, mark);
 }
 
 Result<void> Adapter::update(const NodeUpdate& update) const {
   Refused refused;
   std::vector<JobId> interrupted;
-  if (update.change == NodeChange::down && update.jobs_may_restart) interrupted = jobs_on(update.nodes);
+  if (update.change == NodeChange::down && update.jobs_may_restart) interrupted = jobs_on(options_, update.nodes);
   if (auto done = run_update(options_, update, std::chrono::steady_clock::now() + take_apart_max, refused); !done)
     return done;
-  restart_requeued(std::move(interrupted));
+  restart_requeued(options_, std::move(interrupted));
   if (refused.nodes.empty()) return {};
   std::string names = compress_hostlist(refused.nodes);
   if (names.size() > names_in_message_max) names = names.substr(0, names_in_message_max) + " …";
@@ -202,36 +283,18 @@ Result<void> Adapter::ping() const {
   return {};
 }
 
-Result<void> Adapter::set_job_comment(JobId job, const std::string& comment) const {
-  return run_quietly(options_, {"scontrol", "update", "JobId=" + std::to_string(job), "AdminComment=" + comment});
-}
-
-Result<void> Adapter::start_now(JobId job) const {
-  return run_quietly(options_, {"scontrol", "update", "JobId=" + std::to_string(job), "StartTime=now"});
-}
-
-// Best effort from here on: a job that is missed starts a minute later.
-std::vector<JobId> Adapter::jobs_on(const std::vector<NodeName>& nodes) const {
-  std::vector<std::string> names;
-  for (const auto& node : nodes) names.push_back(node.str());
-  const std::string hostlist = compress_hostlist(names);
-  if (hostlist.size() > argument_max) return {};
-  const auto text = run(options_, {"squeue", "-h", "-a", "-w", hostlist, "-t", "RUNNING,SUSPENDED", "-o", "%A"});
-  return text ? parse_job_ids(*text) : std::vector<JobId>{};
-}
-
-void Adapter::restart_requeued(std::vector<JobId> jobs) const {
-  // Slurm requeues at once, but shows the reason that makes the job wait a moment later.
-  for (int look = 0; look < requeue_looks && !jobs.empty(); ++look) {
-    if (look > 0) std::this_thread::sleep_for(requeue_look_every);
-    std::string list;
-    for (const JobId job : jobs) list += (list.empty() ? "" : ",") + std::to_string(job);
-    const auto text = run(options_, {"squeue", "-h", "-a", "-j", list, "-t", "PENDING", "-o", "%A %r"});
-    if (!text) return;
-    for (const JobId job : parse_jobs_held_by(*text, "BeginTime")) {
-      if (start_now(job)) std::erase(jobs, job);
-    }
+Result<void> Adapter::update(const JobUpdate& update) const {
+  Result<void> done;
+  for (size_t first = 0; first < update.jobs.size(); first += jobs_per_command) {
+    const auto begin = update.jobs.begin() + static_cast<ptrdiff_t>(first);
+    const size_t count = std::min(jobs_per_command, update.jobs.size() - first);
+    JobUpdate part{update.change, {begin, begin + static_cast<ptrdiff_t>(count)}, update.text};
+    auto part_done = run_job_command(options_, part);
+    if (!part_done && part_done.error().code != ErrorCode::permanent) return part_done;
+    if (!part_done) done = std::move(part_done);
+    if (update.change == JobChange::requeue) restart_requeued(options_, std::move(part.jobs));
   }
+  return done;
 }
 
 }  // namespace slipway::slurm

@@ -30,6 +30,8 @@ enum class NodeChange {
   power_down_force,
   power_up,  // State=POWER_UP
   resume,    // State=RESUME: ends POWERING_DOWN at once; brings DOWN back to IDLE
+  drain,     // State=DRAIN with a reason: no new jobs. A job that waits for such a node to boot is requeued
+  undrain,   // State=UNDRAIN
 };
 
 struct NodeUpdate {
@@ -38,9 +40,21 @@ struct NodeUpdate {
   std::vector<std::string> addresses;  // bind only; same length
   std::vector<std::string> hostnames;  // bind only; same length
   std::string reason;
-  // down only: nothing of the nodes' jobs runs on, so those that are requeued needn't sit out the credentials' lifetime (AuthInfo=cred_expire) that
-  // Slurm makes them wait before they start again.
+  // down only: nothing of the nodes' jobs runs on, so those that are requeued needn't sit out the credentials' lifetime
+  // (AuthInfo=cred_expire) that Slurm makes them wait before they start again.
   bool jobs_may_restart = false;
+};
+
+enum class JobChange {
+  signal,   // `text`: a signal's name without SIG, to the steps and the batch script
+  requeue,  // ends here what runs of it and queues it again without Slurm's delay; jobs that may not be requeued go on
+  comment,  // AdminComment: the user's own Comment is left alone. Empty takes it away
+};
+
+struct JobUpdate {
+  JobChange change = JobChange::comment;
+  std::vector<JobId> jobs;
+  std::string text;
 };
 
 class Adapter {
@@ -62,15 +76,10 @@ class Adapter {
   Result<void> update(const NodeUpdate& update) const;
   Result<void> reconfigure() const;
   Result<void> ping() const;  // slurmctld answers
-  // The job's AdminComment: the user's own Comment is left alone.
-  Result<void> set_job_comment(JobId job, const std::string& comment) const;
-  // Takes away the delay (cred_expire) after which a job that lost its node may start again.
-  Result<void> start_now(JobId job) const;
+  // One command for all. Jobs that have ended are fine.
+  Result<void> update(const JobUpdate& update) const;
 
  private:
-  std::vector<JobId> jobs_on(const std::vector<NodeName>& nodes) const;
-  void restart_requeued(std::vector<JobId> jobs) const;
-
   Options options_;
 };
 

@@ -11,6 +11,7 @@ namespace slipway::slurm {
 namespace {
 
 constexpr size_t reason_max = 200;
+constexpr size_t comment_max = 400;
 
 std::vector<std::string> to_texts(const std::vector<NodeName>& names) {
   std::vector<std::string> texts;
@@ -20,8 +21,8 @@ std::vector<std::string> to_texts(const std::vector<NodeName>& names) {
 }
 
 // One line of harmless text: Slurm stores it as it is and prints it between its own keys.
-std::string one_line(std::string_view text) {
-  std::string line(text.substr(0, reason_max));
+std::string one_line(std::string_view text, size_t size_max) {
+  std::string line(text.substr(0, size_max));
   std::replace_if(
       line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; }, ' ');
   return line;
@@ -56,9 +57,16 @@ std::vector<std::string> update_command(const NodeUpdate& update) {
     case NodeChange::resume:
       argv.push_back("State=RESUME");
       break;
+    case NodeChange::drain:
+      argv.push_back("State=DRAIN");
+      break;
+    case NodeChange::undrain:
+      argv.push_back("State=UNDRAIN");
+      break;
   }
-  std::string reason = one_line(update.reason);
-  if (reason.empty() && update.change == NodeChange::down) reason = "slipway";  // Slurm refuses DOWN without one
+  std::string reason = one_line(update.reason, reason_max);
+  const bool needs_reason = update.change == NodeChange::down || update.change == NodeChange::drain;
+  if (reason.empty() && needs_reason) reason = "slipway";
   if (!reason.empty()) argv.push_back("Reason=" + reason);
   return argv;
 }
@@ -96,19 +104,45 @@ std::vector<std::vector<std::string>> update_commands(const NodeUpdate& update, 
 }
 
 std::string squeue_format(std::string_view mark) {
-  return std::string(mark) + "%A|%i|%T|%D|%Q|%u|%P|%N|%r|%j";
+  std::string format;
+  for (const std::string_view field :
+       {"JobID", "JobArrayID", "State", "NumNodes", "PriorityLong", "UserName", "Partition", "NodeList", "Reason",
+        "Requeue", "BatchFlag", "admin_comment", "Name"}) {
+    // Without a width nothing is cut.
+    format.append(format.empty() ? "" : ",").append(field).append(":").append(mark);
+  }
+  return format;
 }
 
-std::string marked_lines(std::string_view text, std::string_view mark) {
-  std::string kept;
-  kept.reserve(text.size());
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    if (text.starts_with(mark)) {
-      kept.append(text.substr(mark.size(), end - std::min(end, mark.size())));
-      kept.push_back('\n');
+std::vector<std::string> job_command(const JobUpdate& update, const std::vector<std::string>& names) {
+  SLIPWAY_CHECK(!names.empty() && names.size() <= jobs_per_command);
+  std::string list;
+  for (const auto& name : names) list.append(list.empty() ? "" : ",").append(name);
+  switch (update.change) {
+    case JobChange::signal: {
+      // --full: the batch script, its children and the steps. Without it only steps are signalled.
+      std::vector<std::string> argv{"scancel", "--full", "--signal=" + update.text};
+      argv.insert(argv.end(), names.begin(), names.end());
+      return argv;
     }
-    text.remove_prefix(std::min(end + 1, text.size()));
+    case JobChange::requeue:
+      return {"scontrol", "requeue", std::move(list)};
+    case JobChange::comment:
+      break;
+  }
+  return {"scontrol", "update", "JobId=" + list, "AdminComment=" + one_line(update.text, comment_max)};
+}
+
+std::string without_ended_jobs(std::string_view message) {
+  constexpr std::array<std::string_view, 3> endings = {"Invalid job id specified", "already completing or completed",
+                                                       "Job is pending execution"};
+  std::string kept;
+  while (!message.empty()) {
+    const std::string_view line = message.substr(0, message.find('\n'));
+    message.remove_prefix(std::min(message.size(), line.size() + 1));
+    const bool ended = std::any_of(endings.begin(), endings.end(),
+                                   [&](std::string_view sign) { return line.find(sign) != line.npos; });
+    if (!ended && !line.empty()) kept.append(kept.empty() ? "" : "\n").append(line);
   }
   return kept;
 }

@@ -20,11 +20,16 @@ std::vector<std::vector<std::string>> update_commands(const NodeUpdate& update, 
 // A part of an update: nodes [first, first + count), with their addresses and hostnames.
 NodeUpdate slice(const NodeUpdate& update, size_t first, size_t count);
 
-// squeue's format: every line begins with `mark`, because a job's name may hold line breaks and so pretend to be
-// another job.
+// squeue's format for jobs: each field is followed by `mark`, which nobody can guess, because names and comments may
+// hold anything, line breaks included. parse_jobs() takes the answer apart. The mark must not begin with a digit.
 std::string squeue_format(std::string_view mark);
-// The lines that begin with `mark`, without it; other lines are the rest of a name and are dropped.
-std::string marked_lines(std::string_view text, std::string_view mark);
+
+// The command line for `update`, with `names` for its jobs: an array's number alone would mean all of its tasks.
+// Precondition: at least one name, at most jobs_per_command.
+std::vector<std::string> job_command(const JobUpdate& update, const std::vector<std::string>& names);
+inline constexpr size_t jobs_per_command = 1000;
+// What a command said of jobs, without the lines about those that ended, never were, or already wait.
+std::string without_ended_jobs(std::string_view message);
 
 // Whether a command's stderr says that slurmctld could not be asked at all, as opposed to its having refused.
 bool is_unreachable(std::string_view message);

@@ -224,21 +224,20 @@ std::vector<Node> parse_nodes(std::string_view scontrol_output) {
   return nodes;
 }
 
-std::vector<Job> parse_jobs(std::string_view squeue_output) {
+std::vector<Job> parse_jobs(std::string_view squeue_output, std::string_view mark) {
   std::vector<Job> jobs;
-  for_each_line(squeue_output, [&](std::string_view line) {
-    // Ten fields, the free text (the job's name) last, so that a '|' in it does no harm.
-    std::array<std::string_view, 10> field;
-    for (size_t i = 0; i + 1 < field.size(); ++i) {
-      const size_t bar = line.find('|');
-      if (bar == line.npos) return;
-      field[i] = line.substr(0, bar);
-      line.remove_prefix(bar + 1);
+  std::array<std::string_view, 13> field;
+  while (!mark.empty()) {
+    for (auto& value : field) {
+      const size_t end = squeue_output.find(mark);
+      if (end == squeue_output.npos) return jobs;
+      value = squeue_output.substr(0, end);
+      squeue_output.remove_prefix(end + mark.size());
     }
-    field.back() = line;
+    squeue_output.remove_prefix(squeue_output.starts_with('\n') ? 1 : 0);
     Job job;
     job.id = number_of<JobId>(field[0]);
-    if (job.id == 0) return;
+    if (job.id == 0) continue;
     job.array_id = field[1];
     job.state = field[2];
     job.node_count = number_of<uint32_t>(field[3]);
@@ -247,9 +246,12 @@ std::vector<Job> parse_jobs(std::string_view squeue_output) {
     job.partition = field[6];
     job.nodes = field[7];
     job.reason = field[8];
-    job.name = field[9];
+    // Slurm says "may be requeued" of srun's and salloc's jobs too, and then ends them.
+    job.requeueable = field[9] == "1" && field[10] == "1";
+    if (field[11] != "(null)") job.admin_comment = field[11];
+    job.name = field[12];
     jobs.push_back(std::move(job));
-  });
+  }
   return jobs;
 }
 

@@ -38,6 +38,8 @@ struct Job {
   std::string nodes;  // hostlist; empty while pending
   uint32_t node_count = 0;
   uint64_t priority = 0;
+  bool requeueable = false;  // a batch job that may be requeued
+  std::string admin_comment;
 };
 
 // "IDLE+CLOUD+POWERED_DOWN", as scontrol -o prints it, suffixes like '*' and unknown words tolerated. 22.05 to 25.11.
@@ -47,8 +49,8 @@ model::SlurmNodeState parse_node_state(std::string_view text);
 // hold spaces; lines without NodeName= are skipped. Linear, one pass.
 std::vector<Node> parse_nodes(std::string_view scontrol_output);
 
-// The output of `squeue` in the format that Adapter::jobs() asks for (slurm/adapter.cc), in Slurm's order of start:
-// highest priority first.
-std::vector<Job> parse_jobs(std::string_view squeue_output);
+// The output of `squeue -O` in squeue_format(mark) (slurm/commands.h), in Slurm's order of start: highest priority
+// first.
+std::vector<Job> parse_jobs(std::string_view squeue_output, std::string_view mark);
 
 }  // namespace slipway::slurm

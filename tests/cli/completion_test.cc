@@ -51,6 +51,9 @@ TEST(Completion, BashOffersOptionsAndValues) {
   EXPECT_EQ((std::vector<std::string>{"controller"}), offered({"slipway", "exec", "con"}));
   EXPECT_EQ((std::vector<std::string>{"slurmctld"}), offered({"slipway", "--json", "logs", "slurmct"}));
   EXPECT_TRUE(has(offered({"slipway", "exec", "login", "--", "ba"}), "bash"));
+  EXPECT_EQ((std::vector<std::string>{"unlimited"}), offered({"slipway", "chaos", "capacity", "u"}));
+  EXPECT_EQ((std::vector<std::string>{"spot"}), offered({"slipway", "chaos", "capacity", "3", "--market", "s"}));
+  EXPECT_EQ((std::vector<std::string>{"quota"}), offered({"slipway", "chaos", "capacity", "3", "--error", "q"}));
 }
 
 TEST(Completion, BashOffersFiles) {

@@ -36,9 +36,30 @@ TEST(Parse, EveryCommand) {
   EXPECT_EQ(Verb::chaos_cut_off, good({"chaos", "cut-off", "x"}).verb);
   EXPECT_EQ(Verb::chaos_reconnect, good({"chaos", "reconnect", "x"}).verb);
   EXPECT_EQ(Verb::chaos_boot, good({"chaos", "boot", "--never", "2", "--delay", "3s"}).verb);
+  EXPECT_EQ(Verb::chaos_evict, good({"chaos", "evict", "x"}).verb);
+  EXPECT_EQ(Verb::chaos_capacity, good({"chaos", "capacity", "3"}).verb);
   EXPECT_EQ(Verb::chaos_clear, good({"chaos", "clear"}).verb);
   EXPECT_EQ(Verb::completion, good({"completion", "fish"}).verb);
   EXPECT_EQ(Verb::version, good({"version"}).verb);
+}
+
+TEST(Parse, ChaosOfAPretendedCloud) {
+  EXPECT_EQ("30s", good({"chaos", "evict", "cpu-0001"}).notice);
+  const Options evict = good({"chaos", "evict", "cpu-0001", "cpu-0002", "--notice", "0"});
+  EXPECT_EQ("0", evict.notice);
+  EXPECT_EQ((std::vector<std::string>{"cpu-0001", "cpu-0002"}), evict.words);
+  const Options any = good({"chaos", "capacity", "unlimited"});
+  EXPECT_EQ("unlimited", any.capacity);
+  EXPECT_EQ("", any.pool + any.market + any.machine + any.zone);
+  EXPECT_EQ("no_capacity", any.error);
+  const Options one = good({"chaos", "capacity", "3", "--pool", "gpu", "--market", "spot", "--machine", "m.large",
+                            "--zone", "a", "--error", "quota"});
+  EXPECT_EQ("3", one.capacity);
+  EXPECT_EQ("gpu", one.pool);
+  EXPECT_EQ("spot", one.market);
+  EXPECT_EQ("m.large", one.machine);
+  EXPECT_EQ("a", one.zone);
+  EXPECT_EQ("quota", one.error);
 }
 
 TEST(Parse, GlobalOptionsStandAnywhere) {
@@ -84,6 +105,10 @@ TEST(Parse, WrongUsage) {
   refused({"chaos"});
   refused({"chaos", "kill"});
   refused({"chaos", "boot", "--never", "-1"});
+  refused({"chaos", "evict"});
+  refused({"chaos", "capacity"});
+  refused({"chaos", "capacity", "3", "--market", "black"});
+  refused({"chaos", "capacity", "3", "--error", "permanent"});
   refused({"jobs", "--", "x"});
   EXPECT_NE(std::string::npos, refused({"exec", "login"}).find("exec needs a command"));
   EXPECT_NE(std::string::npos, refused({"exec", "login", "ls", "-l"}).find("Put -- before the command"));

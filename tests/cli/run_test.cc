@@ -118,6 +118,18 @@ TEST_F(Run, ADeadClusterIsSaidToBeDead) {
   EXPECT_EQ(1, on_base({"nodes"}).status);
   EXPECT_EQ(1, on_base({"exec", "controller", "--", "true"}).status);
   EXPECT_EQ(1, on_base({"chaos", "boot", "--delay", "soon"}).status);
+  EXPECT_EQ(1, on_base({"chaos", "evict", "cpu-0001", "--notice", "0"}).status);
+}
+
+TEST_F(Run, ChaosRefusesNonsenseByName) {
+  for (const char* limit : {"many", "3x", "99999999999"}) {
+    const Outcome outcome = on_base({"chaos", "capacity", limit});
+    EXPECT_EQ(1, outcome.status) << limit;
+    EXPECT_NE(std::string::npos, outcome.err.find(limit)) << outcome.err;
+  }
+  const Outcome notice = on_base({"chaos", "evict", "cpu-0001", "--notice", "soon"});
+  EXPECT_EQ(1, notice.status);
+  EXPECT_NE(std::string::npos, notice.err.find("soon")) << notice.err;
 }
 
 TEST_F(Run, CompletionAndVersionNeedNothing) {

@@ -37,11 +37,18 @@ class LocalWorld final : public ProviderWorld {
     auto killed = cluster_.client().kill({instance.str()});
     EXPECT_TRUE(killed) << killed.error().message;
   }
-  void refuse_next(const PoolName& pool, uint32_t count) override {
-    machines::BootTrouble trouble;
-    trouble.pool = pool.str();
-    trouble.refuse = count;
-    EXPECT_TRUE(cluster_.client().set_boot_trouble(trouble));
+  std::vector<model::Offer> offers() const override { return {{"m.large", "a"}, {"m.large", "b"}, {"m.small", "a"}}; }
+  bool set_capacity(const PoolName& pool, model::Market market, const model::Offer& offer, uint32_t most,
+                    ErrorCode error) override {
+    auto set = cluster_.client().set_capacity({pool.str(), market, offer.machine, offer.zone, most, error});
+    EXPECT_TRUE(set) << set.error().message;
+    return true;
+  }
+  std::optional<Duration> evict(const InstanceId& instance) override {
+    constexpr Duration notice{1'500};
+    auto evicted = cluster_.client().evict({instance.str()}, notice);
+    EXPECT_TRUE(evicted) << evicted.error().message;
+    return notice;
   }
   void disconnect() override { cluster_.kill_host(); }
   void reconnect() override { cluster_.start_host(); }
@@ -57,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(Local, ProviderContract, ::testing::Values([] { return 
 
 TEST(LocalProvider, AgentsAreToldWhereTheDaemonIs) {
   LocalWorld world;
-  auto receipt = world.provider().launch({PoolName("gpu"), 1, "t", model::Market::on_demand}, Duration(5'000));
+  auto receipt = world.provider().launch({.pool = PoolName("gpu"), .count = 1, .token = "t"}, Duration(5'000));
   ASSERT_TRUE(receipt) << receipt.error().message;
   ASSERT_EQ(receipt->instances.size(), 1u);
   const std::string id = receipt->instances[0].str();
@@ -84,7 +91,7 @@ TEST(LocalProvider, ControllerAndLoginAreNotItsInstances) {
 TEST(LocalProvider, AMachineThatCannotStartSaysWhy) {
   LocalWorld world;
   machines::write_text_file(world.cluster().programs() / "slipway-agent", "#!/no/such/shell\n", 0755);
-  auto receipt = world.provider().launch({PoolName("cpu"), 1, "t", model::Market::on_demand}, Duration(5'000));
+  auto receipt = world.provider().launch({.pool = PoolName("cpu"), .count = 1, .token = "t"}, Duration(5'000));
   ASSERT_TRUE(receipt);
   ASSERT_TRUE(world.cluster().wait_gone(receipt->instances.at(0).str()));
   auto listing = world.provider().list(Duration(5'000));
@@ -121,7 +128,7 @@ TEST(LocalProvider, ALostAnswerIsOutcomeUnknown) {
   ASSERT_TRUE(listener);
   std::thread server([&] { loop.run(); });
   auto provider = make_local_provider(two_pools(), socket, "198.18.0.2:6830");
-  auto receipt = provider->launch({PoolName("cpu"), 1, "t", model::Market::on_demand}, Duration(5'000));
+  auto receipt = provider->launch({.pool = PoolName("cpu"), .count = 1, .token = "t"}, Duration(5'000));
   auto listing = provider->list(Duration(5'000));
   loop.stop();
   server.join();

@@ -126,7 +126,7 @@ TEST_F(Files, UnreadableClusterFilesAreProblems) {
 }
 
 TEST(Repository, ExamplesHaveNoProblems) {
-  for (const char* name : {"demo.yaml", "minimal.yaml", "big.yaml"}) {
+  for (const char* name : {"demo.yaml", "minimal.yaml", "big.yaml", "spot.yaml"}) {
     EXPECT_EQ(all_problems(load(repository() / "examples" / name)), "") << name;
   }
   model::Cluster demo = load(repository() / "examples/demo.yaml").cluster;

@@ -38,11 +38,19 @@ TEST(Parse, MinimalFileGetsEveryDefault) {
   const model::Pool& pool = c.pools[0];
   EXPECT_EQ(pool.name.str(), "cpu");
   EXPECT_EQ(pool.max, 4u);
-  EXPECT_EQ(pool.warm, 0u);
   EXPECT_EQ(pool.shape.cpus, 1u);
   EXPECT_EQ(pool.shape.memory_mib, 1024u);
   EXPECT_TRUE(pool.shape.gres.empty());
-  EXPECT_EQ(pool.market, model::Market::on_demand);
+  EXPECT_EQ(pool.markets, std::vector{model::Market::on_demand});
+  EXPECT_TRUE(pool.machines.empty());
+  EXPECT_TRUE(pool.zones.empty());
+  EXPECT_EQ(pool.placement, model::Placement::none);
+  EXPECT_EQ(pool.spares, 0);
+  EXPECT_EQ(pool.billing_period, Duration(0));
+  EXPECT_EQ(pool.eviction, model::Eviction());
+  EXPECT_EQ(pool.warm, model::Warm());
+  EXPECT_FALSE(c.launch_window);
+  EXPECT_FALSE(c.api);
   EXPECT_FALSE(pool.idle_reclaim);
   EXPECT_EQ(pool.boot_timeout, seconds(60));
   EXPECT_TRUE(pool.features.empty());
@@ -122,7 +130,7 @@ slurm: {schedulerparameters: "bf_interval=30,bf_window=60", MaxJobCount: 20000, 
   const model::Pool& gpu = c.pools[0];
   EXPECT_EQ(gpu.name.str(), "gpu");
   EXPECT_EQ(gpu.max, 16u);
-  EXPECT_EQ(gpu.warm, 2u);
+  EXPECT_EQ(gpu.warm.usual.count, 2u);
   EXPECT_EQ(gpu.shape.cpus, 8u);
   EXPECT_EQ(gpu.shape.memory_mib, 1536u);
   EXPECT_EQ(gpu.shape.gres, (std::vector<std::string>{"gpu:tesla:2", "nvme:1"}));
@@ -208,12 +216,32 @@ pools:
     features: [x]
     idle_reclaim: 90s
     weight: 0
+    machines: [c7i.8xlarge, "1"]
+    zones: [a, 2]
+    market: spot_then_on_demand
+    placement: per_job
+    spares: 12.5%
+    billing_period: 1h
+    eviction: {signal: USR2, lead: 90s, tolerance: 3}
     prep: "#!/bin/sh\n# quotes \" and \\ and \ttabs and ünicode\n"
-  q: {max: 3, idle_reclaim: never}
+  q:
+    max: 3
+    idle_reclaim: never
+    market: spot
+    placement: per_pool
+    eviction: {tolerance: 0}
+    warm:
+      usual: [1, 33.3%]
+      hours:
+        - {days: [sat-sun], warm: 0}
+        - {days: fri-mon, from: 22:00, to: 6:30, warm: 50%}
+        - {from: 12:00, warm: 2}
 partitions:
   b: {pools: [p, q], max_time: 1-0, default_time: 30, priority_tier: 0, idle_reclaim: 2m, slurm: {MaxNodes: 4}}
 existing: [{nodes: "r[1-3]", slurm: "CPUs=1", partition: e, address: "10.0.0.[1-3]"}]
 reclaim_exclude: ["p-[0001-0003]", q-0002]
+launch_window: {quiet: 1500ms, longest: 5s}
+api: {per_second: 0.125, burst: 7}
 slurm: {MaxJobCount: 7, DebugFlags: Power}
 )",
                         "/srv", false);
@@ -227,6 +255,39 @@ slurm: {MaxJobCount: 7, DebugFlags: Power}
   EXPECT_EQ(again.cluster.pools[1].idle_reclaim, model::idle_reclaim_never);
   EXPECT_EQ(again.cluster.reclaim_exclude, loaded.cluster.reclaim_exclude);
   EXPECT_EQ(again.cluster.partitions[1].name.str(), "e");
+  for (size_t i = 0; i < 2; ++i) {
+    const model::Pool& before = loaded.cluster.pools[i];
+    const model::Pool& after = again.cluster.pools[i];
+    EXPECT_EQ(after.warm, before.warm);
+    EXPECT_EQ(after.markets, before.markets);
+    EXPECT_EQ(after.machines, before.machines);
+    EXPECT_EQ(after.zones, before.zones);
+    EXPECT_EQ(after.placement, before.placement);
+    EXPECT_EQ(after.spares, before.spares);
+    EXPECT_EQ(after.billing_period, before.billing_period);
+    EXPECT_EQ(after.eviction, before.eviction);
+  }
+  EXPECT_EQ(again.cluster.launch_window, loaded.cluster.launch_window);
+  EXPECT_EQ(again.cluster.api, loaded.cluster.api);
+  // None of these is at its default, which would come back even if it weren't written.
+  const model::Pool& p = again.cluster.pools[0];
+  EXPECT_EQ(p.machines, (std::vector<std::string>{"c7i.8xlarge", "1"}));
+  EXPECT_EQ(p.zones, (std::vector<std::string>{"a", "2"}));
+  EXPECT_EQ(p.placement, model::Placement::per_job);
+  EXPECT_EQ(p.spares, 0.125);
+  EXPECT_EQ(p.billing_period, std::chrono::hours(1));
+  EXPECT_EQ(p.eviction, (model::Eviction{"USR2", seconds(90), 3}));
+  EXPECT_EQ(again.cluster.pools[1].warm.hours.size(), 3u);
+  EXPECT_EQ(again.cluster.pools[1].warm.usual, (model::WarmLevel{1, 0.333}));
+}
+
+TEST(Parse, ToYamlAddsNoWarnings) {
+  for (const char* pool :
+       {"max: 2", "max: 30, zones: [a, b], placement: per_job, spares: 10%", "max: 2, market: spot_then_on_demand",
+        "max: 2, eviction: {signal: TERM}", "max: 2, warm: {usual: 0, hours: [{days: [mon, wed], warm: 100%}]}"}) {
+    model::Cluster c = parse_clean("cluster: a\npools: {p: {" + std::string(pool) + "}}\n");
+    parse_clean(to_yaml(c));
+  }
 }
 
 }  // namespace

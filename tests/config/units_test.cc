@@ -100,6 +100,41 @@ TEST(ParseSlurmTime, RefusesTheRest) {
   }
 }
 
+TEST(ParseShare, ReadsPercentAndGivesItBack) {
+  for (const char* text : {"0%", "5%", "2.5%", "0.01%", "33.33%", "100%", "12.07%", "250%"}) {
+    auto share = parse_share(text);
+    ASSERT_TRUE(share) << text;
+    EXPECT_EQ(share_text(*share), text);
+    EXPECT_EQ(parse_share(share_text(*share)).value(), *share) << text;
+  }
+  EXPECT_DOUBLE_EQ(parse_share("2.5%").value(), 0.025);
+  EXPECT_EQ(share_text(parse_share("07.50%").value()), "7.5%");
+  for (const char* text : {"", "%", "5", "0.05", "5.%", ".5%", "-5%", "5 %", "5.123%", "5%%", "1.2.3%", "1e2%"}) {
+    auto share = parse_share(text);
+    ASSERT_FALSE(share) << text;
+    EXPECT_NE(share.error().message.find("expected one like 5%"), std::string::npos) << share.error().message;
+  }
+}
+
+TEST(ParseRate, HasThreeDecimals) {
+  for (const char* text : {"0", "2", "0.5", "0.001", "12.345", "10000"})
+    EXPECT_EQ(rate_text(parse_rate(text).value()), text);
+  EXPECT_DOUBLE_EQ(parse_rate("0.25").value(), 0.25);
+  for (const char* text : {"", "x", "-1", "1.", ".5", "0.0001", "1/s"}) EXPECT_FALSE(parse_rate(text)) << text;
+}
+
+TEST(ParseClock, IsATimeOfDay) {
+  EXPECT_EQ(parse_clock("00:00").value(), 0);
+  EXPECT_EQ(parse_clock("8:05").value(), 485);
+  EXPECT_EQ(parse_clock("23:59").value(), 1439);
+  EXPECT_EQ(parse_clock("24:00").value(), 1440);
+  for (uint16_t minutes : {0, 1, 485, 1439, 1440}) EXPECT_EQ(parse_clock(clock_text(minutes)).value(), minutes);
+  EXPECT_EQ(clock_text(485), "08:05");
+  for (const char* text :
+       {"", "8", "08", "08:0", "8:000", "25:00", "24:01", "10:60", ":10", "10:", "-1:00", "a:00", "08:00:00", "008:00"})
+    EXPECT_FALSE(parse_clock(text)) << text;
+}
+
 TEST(ParseDigits, IsExact) {
   EXPECT_EQ(parse_digits("007"), 7u);
   EXPECT_EQ(parse_digits("999999999999999999"), 999'999'999'999'999'999u);

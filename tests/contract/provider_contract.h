@@ -11,6 +11,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -32,8 +33,14 @@ class ProviderWorld {
 
   // An instance dies without anybody having asked for it.
   virtual void kill(const InstanceId& instance) = 0;
-  // The next so many instances of `pool` are refused for lack of capacity.
-  virtual void refuse_next(const PoolName& pool, uint32_t count) = 0;
+  // Two or more in which pool() can be launched in both markets; none when its pools have one shape in one place.
+  virtual std::vector<model::Offer> offers() const { return {}; }
+  // From now on at most so many instances of `pool` exist in that market and offer (an empty part of it: any); beyond,
+  // a launch fails with `error`. False: there is no such lever.
+  virtual bool set_capacity(const PoolName& pool, model::Market market, const model::Offer& offer, uint32_t most,
+                            ErrorCode error) = 0;
+  // The provider takes the instance back, after the notice that is returned. Nothing: there is no such lever.
+  virtual std::optional<Duration> evict(const InstanceId& /*instance*/) { return std::nullopt; }
   // The provider can't be reached, and can again.
   virtual void disconnect() = 0;
   virtual void reconnect() = 0;
@@ -53,7 +60,7 @@ class ProviderContract : public ::testing::TestWithParam<MakeWorld> {
   Provider& provider() { return world_->provider(); }
 
   LaunchReceipt launch(uint32_t count, const std::string& token, const PoolName& pool) {
-    auto receipt = provider().launch({pool, count, token, model::Market::on_demand}, timeout);
+    auto receipt = provider().launch({.pool = pool, .count = count, .token = token}, timeout);
     if (receipt) return *receipt;
     ADD_FAILURE() << receipt.error().message;
     return {};
@@ -109,7 +116,7 @@ TEST_P(ProviderContract, StartsEmpty) {
 TEST_P(ProviderContract, ALaunchAppearsAndRuns) {
   LaunchReceipt receipt = launch(3, "t-1");
   EXPECT_EQ(receipt.accepted, 3u);
-  EXPECT_FALSE(receipt.shortfall);
+  EXPECT_TRUE(receipt.refusals.empty());
   if (provider().capabilities().names_instances_at_launch) {
     EXPECT_EQ(receipt.instances.size(), 3u);
   }
@@ -163,9 +170,8 @@ TEST_P(ProviderContract, ATokenLaunchesOnce) {
 TEST_P(ProviderContract, ATokenFromManyThreadsLaunchesOnce) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) {
-    threads.emplace_back([&] {
-      (void)provider().launch({world_->pool(), 2, "t-1", model::Market::on_demand}, timeout);
-    });
+    threads.emplace_back(
+        [&] { (void)provider().launch({.pool = world_->pool(), .count = 2, .token = "t-1"}, timeout); });
   }
   for (std::thread& thread : threads) thread.join();
   ASSERT_TRUE(runs("t-1", 2));
@@ -245,16 +251,17 @@ TEST_P(ProviderContract, AnInstanceThatDiesIsGoneWithAReason) {
 }
 
 TEST_P(ProviderContract, LackOfCapacityIsSaidAndTyped) {
-  world_->refuse_next(world_->pool(), 2);
-  auto receipt = provider().launch({world_->pool(), 3, "t-1", model::Market::on_demand}, timeout);
+  if (!world_->set_capacity(world_->pool(), model::Market::on_demand, {}, 1, ErrorCode::no_capacity))
+    GTEST_SKIP() << "no lever for capacity";
+  auto receipt = provider().launch({.pool = world_->pool(), .count = 3, .token = "t-1"}, timeout);
   // Some clouds refuse at once, some accept and say so in a listing.
   size_t told = 0;
   if (!receipt) {
     EXPECT_EQ(receipt.error().code, ErrorCode::no_capacity);
     return;
   }
-  if (receipt->shortfall) {
-    EXPECT_EQ(receipt->shortfall->code, ErrorCode::no_capacity);
+  if (!receipt->refusals.empty()) {
+    EXPECT_EQ(receipt->refusals.front().error.code, ErrorCode::no_capacity);
     EXPECT_EQ(receipt->accepted, 1u);
     told = 2;
   }
@@ -268,8 +275,155 @@ TEST_P(ProviderContract, LackOfCapacityIsSaidAndTyped) {
   EXPECT_TRUE(runs("t-1", 1));
 }
 
+TEST_P(ProviderContract, LabelsAreListedBack) {
+  LaunchRequest request{.pool = world_->pool(), .count = 2, .token = "t-1", .market = model::Market::spot};
+  request.offers = world_->offers();
+  auto receipt = provider().launch(request, timeout);
+  ASSERT_TRUE(receipt) << receipt.error().message;
+  launch(1, "t-2");
+  ASSERT_TRUE(runs("t-1", 2));
+  ASSERT_TRUE(runs("t-2", 1));
+  for (const model::Instance& instance : of_token("t-1")) {
+    EXPECT_EQ(instance.market, model::Market::spot);
+    if (!request.offers.empty()) {
+      EXPECT_EQ(instance.offer, request.offers.front());
+    }
+    EXPECT_EQ(instance.evict_at, TimePoint{});
+  }
+  for (const model::Instance& instance : of_token("t-2")) {
+    EXPECT_EQ(instance.market, model::Market::on_demand);
+    EXPECT_EQ(instance.placement, "");
+  }
+}
+
+TEST_P(ProviderContract, APlacementIsListedBack) {
+  auto receipt =
+      provider().launch({.pool = world_->pool(), .count = 1, .token = "t-1", .placement = "group-1"}, timeout);
+  ASSERT_TRUE(receipt) << receipt.error().message;
+  ASSERT_TRUE(runs("t-1", 1));
+  EXPECT_EQ(of_token("t-1").front().placement, "group-1");
+}
+
+TEST_P(ProviderContract, OffersAreFilledInOrder) {
+  auto offers = world_->offers();
+  if (offers.size() < 2) GTEST_SKIP() << "pools of one offer";
+  std::reverse(offers.begin(), offers.end());  // the request's order, whatever the world's is
+  auto receipt = provider().launch({.pool = world_->pool(), .count = 3, .token = "t-1", .offers = offers}, timeout);
+  ASSERT_TRUE(receipt) << receipt.error().message;
+  EXPECT_EQ(receipt->accepted, 3u);
+  EXPECT_TRUE(receipt->refusals.empty());
+  ASSERT_TRUE(runs("t-1", 3));
+  for (const model::Instance& instance : of_token("t-1")) EXPECT_EQ(instance.offer, offers.front());
+}
+
+TEST_P(ProviderContract, AShortOfferIsNamedAndTheNextMakesUpForIt) {
+  auto offers = world_->offers();
+  if (offers.size() < 2) GTEST_SKIP() << "pools of one offer";
+  if (!world_->set_capacity(world_->pool(), model::Market::on_demand, offers[0], 1, ErrorCode::no_capacity))
+    GTEST_SKIP() << "no lever for capacity";
+  LaunchRequest request{.pool = world_->pool(), .count = 3, .minimum = 3, .token = "t-1"};
+  request.offers = {offers[0], offers[1]};
+  auto receipt = provider().launch(request, timeout);
+  ASSERT_TRUE(receipt) << receipt.error().message;
+  EXPECT_EQ(receipt->accepted, 3u);
+  ASSERT_EQ(receipt->refusals.size(), 1u);
+  EXPECT_EQ(receipt->refusals[0].offer, offers[0]);
+  EXPECT_EQ(receipt->refusals[0].error.code, ErrorCode::no_capacity);
+  EXPECT_FALSE(receipt->refusals[0].error.message.empty());
+  ASSERT_TRUE(runs("t-1", 3));
+  auto instances = of_token("t-1");
+  EXPECT_EQ(std::count_if(instances.begin(), instances.end(), [&](const auto& i) { return i.offer == offers[0]; }), 1);
+  EXPECT_EQ(std::count_if(instances.begin(), instances.end(), [&](const auto& i) { return i.offer == offers[1]; }), 2);
+}
+
+TEST_P(ProviderContract, EveryShortOfferIsNamedWithItsReason) {
+  auto offers = world_->offers();
+  if (offers.size() < 2) GTEST_SKIP() << "pools of one offer";
+  if (!world_->set_capacity(world_->pool(), model::Market::spot, offers[0], 1, ErrorCode::no_capacity) ||
+      !world_->set_capacity(world_->pool(), model::Market::spot, offers[1], 1, ErrorCode::quota))
+    GTEST_SKIP() << "no lever for capacity";
+  LaunchRequest request{.pool = world_->pool(), .count = 4, .token = "t-1", .market = model::Market::spot};
+  request.offers = {offers[0], offers[1]};
+  auto receipt = provider().launch(request, timeout);
+  ASSERT_TRUE(receipt) << receipt.error().message;
+  EXPECT_EQ(receipt->accepted, 2u);
+  ASSERT_EQ(receipt->refusals.size(), 2u);
+  EXPECT_EQ(receipt->refusals[0].offer, offers[0]);
+  EXPECT_EQ(receipt->refusals[0].error.code, ErrorCode::no_capacity);
+  EXPECT_EQ(receipt->refusals[1].offer, offers[1]);
+  EXPECT_EQ(receipt->refusals[1].error.code, ErrorCode::quota);
+  EXPECT_TRUE(runs("t-1", 2));
+  // The other market has its own capacity.
+  request.market = model::Market::on_demand;
+  request.token = "t-2";
+  auto other = provider().launch(request, timeout);
+  ASSERT_TRUE(other) << other.error().message;
+  EXPECT_EQ(other->accepted, 4u);
+  EXPECT_TRUE(runs("t-2", 4));
+}
+
+TEST_P(ProviderContract, FewerThanTheMinimumIsNone) {
+  if (!world_->set_capacity(world_->pool(), model::Market::on_demand, {}, 2, ErrorCode::no_capacity))
+    GTEST_SKIP() << "no lever for capacity";
+  LaunchRequest request{.pool = world_->pool(), .count = 4, .minimum = 3, .token = "t-1"};
+  request.offers = world_->offers();
+  auto receipt = provider().launch(request, timeout);
+  if (receipt) {
+    EXPECT_EQ(receipt->accepted, 0u);
+    EXPECT_TRUE(receipt->instances.empty());
+    ASSERT_FALSE(receipt->refusals.empty());
+    EXPECT_EQ(receipt->refusals[0].error.code, ErrorCode::no_capacity);
+  } else {
+    EXPECT_EQ(receipt.error().code, ErrorCode::no_capacity);
+  }
+  std::this_thread::sleep_for(provider().capabilities().consistency_delay);
+  EXPECT_EQ(alive(of_token("t-1")), 0u);
+  // Nothing was made, so the token is as good as new.
+  request.minimum = 2;
+  auto again = provider().launch(request, timeout);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->accepted, 2u);
+  EXPECT_TRUE(runs("t-1", 2));
+}
+
+TEST_P(ProviderContract, AnEvictionIsNoticedAndThenHappens) {
+  SystemClock clock;
+  launch(2, "t-1");
+  ASSERT_TRUE(runs("t-1", 2));
+  const InstanceId victim = of_token("t-1").front().id;
+  const auto find = [&](const InstanceId& id) {
+    for (const model::Instance& instance : of_token("t-1")) {
+      if (instance.id == id) return instance;
+    }
+    return model::Instance{};
+  };
+  const TimePoint before = clock.now();
+  const std::optional<Duration> notice = world_->evict(victim);
+  if (!notice) GTEST_SKIP() << "no lever for evictions";
+  const TimePoint after = clock.now();
+  model::Instance noticed;
+  ASSERT_TRUE(eventually([&] {
+    noticed = find(victim);
+    return noticed.evict_at != TimePoint{};
+  }));
+  EXPECT_EQ(noticed.state, model::InstanceState::running) << "until then";
+  EXPECT_GE(noticed.evict_at + Duration(1'000), before + *notice);
+  EXPECT_LE(noticed.evict_at, after + *notice + Duration(1'000) + provider().capabilities().consistency_delay);
+  ASSERT_TRUE(eventually([&] { return alive(of_token("t-1")) == 1; }));
+  EXPECT_GE(clock.now() + Duration(1'000), noticed.evict_at);
+  for (const model::Instance& instance : of_token("t-1")) {
+    if (instance.id == victim) {
+      ASSERT_TRUE(instance.trouble);
+      EXPECT_NE(instance.trouble->message.find("evicted"), std::string::npos) << instance.trouble->message;
+    } else {
+      EXPECT_EQ(instance.state, model::InstanceState::running);
+      EXPECT_EQ(instance.evict_at, TimePoint{});
+    }
+  }
+}
+
 TEST_P(ProviderContract, AnUnknownPoolIsBadConfig) {
-  auto receipt = provider().launch({PoolName("no-such-pool"), 1, "t-1", model::Market::on_demand}, timeout);
+  auto receipt = provider().launch({.pool = PoolName("no-such-pool"), .count = 1, .token = "t-1"}, timeout);
   ASSERT_FALSE(receipt);
   EXPECT_EQ(receipt.error().code, ErrorCode::bad_config);
 }
@@ -284,7 +438,7 @@ TEST_P(ProviderContract, UnreachableIsAFailureNeverAnEmptyListing) {
   } else {
     EXPECT_EQ(listing.error().code, ErrorCode::transient);
   }
-  auto receipt = provider().launch({world_->pool(), 1, "t-2", model::Market::on_demand}, Duration(2'000));
+  auto receipt = provider().launch({.pool = world_->pool(), .count = 1, .token = "t-2"}, Duration(2'000));
   ASSERT_FALSE(receipt);
   EXPECT_TRUE(receipt.error().code == ErrorCode::transient || receipt.error().code == ErrorCode::outcome_unknown)
       << to_string(receipt.error().code);

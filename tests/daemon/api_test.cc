@@ -88,7 +88,11 @@ TEST(ApiEncode, StatusCountsWhatIsThere) {
   nodes[1].slurm = {model::NodeBase::idle, model::node_cloud};
   nodes[2].slurm = {model::NodeBase::allocated, model::node_cloud | model::node_powering_up};
   nodes[3].slurm = {model::NodeBase::down, model::node_cloud};
-  world.memory.pools[0].why = "no room";
+  world.memory.pools[0].ways.resize(2);
+  world.memory.pools[0].ways[0] = {.open = true, .not_before = TimePoint(Duration(9'000)), .why = "no room in a"};
+  world.memory.pools[0].ways[1] = {.open = true, .not_before = TimePoint(Duration(5'000)), .why = "no room in b"};
+  world.memory.pools[0].held = true;
+  world.lease = {"controller/7/ab", 3};
   add_instance(world, "i-1", "cpu-0001");
   add_instance(world, "i-2", "cpu-0002");
   add_instance(world, "i-3", "");
@@ -115,7 +119,15 @@ TEST(ApiEncode, StatusCountsWhatIsThere) {
   EXPECT_EQ(pool.at("name").as_string(), "cpu");
   EXPECT_EQ(pool.at("failed").to_number<int>(), 1);
   EXPECT_EQ(pool.at("instances").to_number<int>(), 3);
-  EXPECT_EQ(pool.at("why").as_string(), "no room");
+  EXPECT_EQ(pool.at("why").as_string(), "no room in b") << "the way that opens first";
+  EXPECT_EQ(pool.at("not_before").as_string(), "1970-01-01T00:00:05.000Z");
+  EXPECT_TRUE(pool.at("short").as_bool());
+  EXPECT_EQ(status.at("lease").at("holder").as_string(), "controller/7/ab");
+  EXPECT_EQ(status.at("lease").at("epoch").to_number<int>(), 3);
+  world.memory.pools[0].ways[0].open = false;
+  const auto one_open = parse(encode_status(world, 1234)).at("pools").at(0);
+  EXPECT_EQ(one_open.at("why").as_string(), "") << "a way is open";
+  EXPECT_EQ(one_open.at("not_before").as_string(), "");
 }
 
 TEST(ApiEncode, NodesLeaveOutTheSleepingUnlessAsked) {

@@ -75,6 +75,22 @@ class FakeSlurm final : public SlurmSide {
     return {};
   }
 
+  Result<void> update(const slurm::JobUpdate& update) override {
+    std::lock_guard hold(lock_);
+    if (down) return fail(ErrorCode::transient, "Unable to contact slurm controller");
+    job_updates_.push_back(update);
+    for (auto& job : jobs_) {
+      if (std::find(update.jobs.begin(), update.jobs.end(), job.id) == update.jobs.end()) continue;
+      if (update.change == slurm::JobChange::comment) job.admin_comment = update.text;
+      if (update.change == slurm::JobChange::requeue) {
+        job.state = "PENDING";
+        job.reason = "None";
+        job.nodes.clear();
+      }
+    }
+    return {};
+  }
+
   Result<slurm::Version> version() override { return slurm::Version{22, 5, 8}; }
 
   // As slurmctld before it calls ResumeProgram.
@@ -122,6 +138,11 @@ class FakeSlurm final : public SlurmSide {
     return updates_;
   }
 
+  std::vector<slurm::JobUpdate> job_updates() {
+    std::lock_guard hold(lock_);
+    return job_updates_;
+  }
+
   std::atomic<bool> down{false};
   std::atomic<int> node_polls{0};
   std::atomic<int> job_polls{0};
@@ -154,6 +175,13 @@ class FakeSlurm final : public SlurmSide {
         node.state = {model::NodeBase::idle, model::node_cloud | model::node_powered_down};
         node.address = node.name.str();
         break;
+      case slurm::NodeChange::drain:
+        node.state.flags |= model::node_drain;
+        node.reason = update.reason;
+        break;
+      case slurm::NodeChange::undrain:
+        node.state.flags &= ~model::node_drain;
+        break;
     }
   }
 
@@ -161,18 +189,20 @@ class FakeSlurm final : public SlurmSide {
   std::map<std::string, slurm::Node> nodes_;
   std::vector<slurm::Job> jobs_;
   std::vector<slurm::NodeUpdate> updates_;
+  std::vector<slurm::JobUpdate> job_updates_;
 };
 
 class FakeCloud final : public cloud::Provider {
  public:
   explicit FakeCloud(const Clock& clock) : clock_(clock) {}
 
-  cloud::Capabilities capabilities() const override { return {}; }
+  cloud::Capabilities capabilities() const override { return can; }
 
   Result<cloud::LaunchReceipt> launch(const cloud::LaunchRequest& request, Duration) override {
     std::lock_guard hold(lock_);
     if (down) return fail(ErrorCode::transient, "the cloud is away");
     ++launch_calls;
+    requests.push_back(request);
     cloud::LaunchReceipt receipt;
     for (const auto& [id, instance] : instances_) {
       if (instance.launch_token != request.token) continue;
@@ -180,14 +210,28 @@ class FakeCloud final : public cloud::Provider {
       ++receipt.accepted;
     }
     if (receipt.accepted > 0) return receipt;
-    for (uint32_t i = 0; i < request.count; ++i) receipt.instances.push_back(add(request.pool, request.token));
-    receipt.accepted = request.count;
+    // Offer by offer, where the zone has room.
+    auto offers = request.offers;
+    if (offers.empty()) offers.emplace_back();
+    for (const auto& offer : offers) {
+      const auto room = room_in.find(offer.zone);
+      while (receipt.accepted < request.count && (room == room_in.end() || room->second > 0)) {
+        if (room != room_in.end()) --room->second;
+        receipt.instances.push_back(add(request.pool, request.token, request.market, offer));
+        ++receipt.accepted;
+      }
+      if (receipt.accepted == request.count) break;
+      receipt.refusals.push_back({offer, {ErrorCode::no_capacity, "no room in " + offer.zone}});
+    }
     return receipt;
   }
 
   Result<cloud::Listing> list(Duration) override {
     std::lock_guard hold(lock_);
     ++listings;
+    if (throttles > 0 && throttles-- > 0) {
+      return fail({.code = ErrorCode::throttled, .message = "too many calls", .retry_after = Duration(300)});
+    }
     if (down) return fail(ErrorCode::transient, "the cloud is away");
     cloud::Listing listing;
     listing.as_of = clock_.now();
@@ -221,15 +265,25 @@ class FakeCloud final : public cloud::Provider {
     return list;
   }
   uint32_t launched() const { return next_ - 1; }
+  void evict(const std::string& id, TimePoint at) {
+    std::lock_guard hold(lock_);
+    instances_.at(id).evict_at = at;
+  }
 
   std::atomic<bool> down{false};
   std::atomic<int> launch_calls{0};
   std::atomic<int> listings{0};
   std::atomic<int> terminate_calls{0};
   std::set<std::string> terminated;
+  // Set before the daemon starts, or read after what they count has happened.
+  cloud::Capabilities can;
+  std::map<std::string, uint32_t> room_in;  // by zone; a zone that isn't here has no end of it
+  std::vector<cloud::LaunchRequest> requests;
+  std::atomic<int> throttles{0};  // so many listings are refused
 
  private:
-  InstanceId add(const PoolName& pool, const std::string& token) {
+  InstanceId add(const PoolName& pool, const std::string& token, model::Market market = model::Market::on_demand,
+                 model::Offer offer = {}) {
     model::Instance instance;
     char id[32];
     snprintf(id, sizeof id, "i-%08x", next_.load());
@@ -239,6 +293,8 @@ class FakeCloud final : public cloud::Provider {
     instance.state = model::InstanceState::running;
     instance.address = "198.18.9." + std::to_string(next_);
     instance.launched_at = clock_.now();
+    instance.market = market;
+    instance.offer = std::move(offer);
     ++next_;
     instances_.emplace(id, instance);
     return instance.id;

@@ -65,6 +65,10 @@ TEST(InstanceViews, LeavesOutWhatIsInNoPool) {
   instances[2].id = InstanceId("i-2");
   instances[2].pool = PoolName("gpu-big");
   instances[2].trouble = Error{ErrorCode::permanent, "no boot disk"};
+  instances[2].market = model::Market::spot;
+  instances[2].offer = {.machine = "m.large", .zone = "b"};
+  instances[2].placement = "job-7";
+  instances[2].evict_at = TimePoint(Duration(5'000));
   const auto views = instance_views(instances, pools);
   ASSERT_EQ(views.size(), 2u);
   EXPECT_EQ(views[0].id.str(), "i-1");
@@ -72,6 +76,59 @@ TEST(InstanceViews, LeavesOutWhatIsInNoPool) {
   EXPECT_EQ(views[1].pool, 1u);
   EXPECT_TRUE(views[1].trouble);
   EXPECT_EQ(views[1].message, "no boot disk");
+  EXPECT_EQ(views[1].market, model::Market::spot);
+  EXPECT_EQ(views[1].offer, (model::Offer{"m.large", "b"}));
+  EXPECT_EQ(views[1].placement, "job-7");
+  EXPECT_EQ(views[1].evict_at, TimePoint(Duration(5'000)));
+  EXPECT_EQ(views[0].evict_at, TimePoint{});
+}
+
+slurm::Job waiting(JobId id, const std::string& partition, const std::string& reason) {
+  slurm::Job job;
+  job.id = id;
+  job.state = "PENDING";
+  job.partition = partition;
+  job.reason = reason;
+  return job;
+}
+
+TEST(PendingJobs, AreThoseThatMissNodesOnly) {
+  auto cluster = two_pools();
+  model::Partition both;
+  both.name = PartitionName("both");
+  both.pools = {PoolName("gpu-big"), PoolName("cpu")};
+  cluster.partitions.push_back(both);
+  const PoolMap pools(cluster);
+  // The texts of squeue 22.05.8 and 24.11.5.
+  std::vector<slurm::Job> jobs;
+  for (const char* reason :
+       {"None", "Resources", "Priority", "Cleaning", "ReqNodeNotAvail, UnavailableNodes:cpu-[0001-0003]",
+        "ReqNodeNotAvail, May be reserved for other job",
+        "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"}) {
+    jobs.push_back(waiting(static_cast<JobId>(jobs.size() + 1), "batch", reason));
+  }
+  const size_t wanting = jobs.size();
+  for (const char* reason : {"Dependency", "BeginTime", "JobHeldUser", "JobHeldAdmin", "PartitionTimeLimit", "Licenses",
+                             "QOSMaxJobsPerUserLimit", "AssocGrpCpuLimit", "PartitionDown", "BadConstraints"}) {
+    jobs.push_back(waiting(99, "batch", reason));
+  }
+  jobs.push_back(waiting(99, "elsewhere", "Resources"));
+  jobs.push_back(waiting(99, "batch", "None"));
+  jobs.back().state = "RUNNING";
+  jobs.push_back(waiting(50, "batch,both,batch", "Resources"));
+  jobs.back().admin_comment = "slipway: waits for capacity";
+  jobs.push_back(waiting(51, "both", "Resources"));
+  jobs.back().admin_comment = "the admin's own";
+  const auto pending = pending_jobs(jobs, pools);
+  ASSERT_EQ(pending.size(), wanting + 2);
+  for (size_t i = 0; i < wanting; ++i) {
+    EXPECT_EQ(pending[i].id, i + 1);
+    EXPECT_EQ(pending[i].pools, std::vector<engine::PoolIndex>{0});
+  }
+  EXPECT_EQ(pending[wanting].pools, (std::vector<engine::PoolIndex>{0, 1}));
+  EXPECT_EQ(pending[wanting].told, "slipway: waits for capacity");
+  EXPECT_EQ(pending[wanting + 1].pools, (std::vector<engine::PoolIndex>{1, 0}));
+  EXPECT_EQ(pending[wanting + 1].told, "");
 }
 
 std::vector<engine::NodeView> coming(const std::vector<std::string>& names, bool powering_up = true) {
@@ -155,6 +212,35 @@ TEST(JobBook, HintsWithoutJobsChangeNothing) {
   slurm::Hint suspend = resume_hint(4, {"cpu-0001"});
   suspend.kind = slurm::HintKind::suspend;
   book.on_hint(suspend);
+  EXPECT_TRUE(book.jobs().empty());
+}
+
+TEST(JobBook, RunningJobsAreKeptUntilTheyAreForgotten) {
+  JobBook book;
+  slurm::Job starts;
+  starts.id = 1;
+  starts.state = "CONFIGURING";
+  starts.nodes = "cpu-0001";
+  starts.requeueable = true;
+  slurm::Job runs = starts;
+  runs.id = 2;
+  runs.state = "RUNNING";
+  runs.nodes = "cpu-[0002-0003]";
+  runs.requeueable = false;
+  book.on_squeue({runs, starts}, 0);
+  auto jobs = book.jobs();
+  ASSERT_EQ(jobs.size(), 2u);
+  EXPECT_EQ(jobs[0].id, 1u) << "who waits comes first";
+  EXPECT_FALSE(jobs[0].running);
+  EXPECT_TRUE(jobs[0].requeueable);
+  EXPECT_TRUE(jobs[1].running);
+  EXPECT_FALSE(jobs[1].requeueable);
+  EXPECT_EQ(jobs[1].nodes.size(), 2u);
+  book.prune({});
+  jobs = book.jobs();
+  ASSERT_EQ(jobs.size(), 1u) << "only those that wait depend on nodes that come up";
+  EXPECT_EQ(jobs[0].id, 2u);
+  book.forget_running();
   EXPECT_TRUE(book.jobs().empty());
 }
 

@@ -34,6 +34,8 @@ class ShellTest : public ::testing::Test {
     options.hosts_file = folder_ / "hosts";
     options.slurm_quick = Duration(100);
     options.slurm_slow = Duration(1'000);
+    options.jobs_quick = Duration(100);
+    options.may_act = [this] { return may_act_; };
     options.provider_quick = Duration(50);
     options.provider_slow = Duration(500);
     auto shell = Shell::start(loop_, {clock_, slurm_, cloud_, journal_}, cluster_, options);
@@ -88,6 +90,7 @@ class ShellTest : public ::testing::Test {
   std::filesystem::path folder_;
   std::unique_ptr<Shell> shell_;
   bool reconnects_ = false;
+  bool may_act_ = true;
   std::map<std::string, std::unique_ptr<FakeAgent>> agents_;
 };
 
@@ -305,6 +308,122 @@ TEST_F(ShellTest, AnAddressInUseIsAnErrorAtTheStart) {
   ShellOptions options;
   options.listen = "127.0.0.1:" + std::to_string(shell_->agents_port());
   EXPECT_FALSE(Shell::start(loop_, {clock_, slurm_, cloud_, journal_}, cluster_, options).has_value());
+}
+
+TEST_F(ShellTest, ALaunchSaysWhatMayBeBoughtWhereAndARefusalSendsTheRestElsewhere) {
+  auto& pool = cluster_.pools[0];
+  pool.markets = {model::Market::spot, model::Market::on_demand};
+  pool.zones = {"a", "b"};
+  cloud_.room_in = {{"a", 1}, {"b", 1}};
+  start();
+  ASSERT_TRUE(until([&] { return !shell_->world().situations.empty(); }));
+  resume(17, cpu_names(1, 4));
+  // Room for two of four; what was refused is asked for again, on demand, before any pause is over.
+  ASSERT_TRUE(until([&] { return cloud_.launch_calls >= 2; }, Duration(2'000)));
+  ASSERT_TRUE(until([&] { return shell_->world().memory.pools[0].ways[0].open; }));
+  const auto first = cloud_.requests[0];
+  EXPECT_EQ(first.count, 4u);
+  EXPECT_EQ(first.market, model::Market::spot);
+  ASSERT_EQ(first.offers.size(), 2u);
+  EXPECT_EQ(first.offers[0].zone, "a");
+  EXPECT_EQ(first.offers[1].zone, "b");
+  EXPECT_EQ(cloud_.requests[1].market, model::Market::on_demand);
+  const auto& instances = shell_->world().view.instances;
+  ASSERT_TRUE(until([&] { return instances.size() == 2; }));
+  for (const auto& instance : instances) EXPECT_EQ(instance.market, model::Market::spot);
+}
+
+TEST_F(ShellTest, TheProvidersWindowHoldsWhereTheFileSaysNothing) {
+  cloud_.can.launch_window = {.quiet = Duration(300), .longest = Duration(2'000)};
+  start();
+  ASSERT_TRUE(until([&] { return !shell_->world().situations.empty(); }));
+  for (uint32_t i = 1; i <= 4; ++i) {
+    resume(i, cpu_names(i, i));
+    run_for(loop_, Duration(60));
+  }
+  EXPECT_EQ(cloud_.launch_calls, 0);
+  ASSERT_TRUE(until([&] { return cloud_.launch_calls > 0; }));
+  EXPECT_EQ(cloud_.requests[0].count, 4u);
+  EXPECT_EQ(shell_->world().spec.launch_window, cloud_.can.launch_window);
+}
+
+TEST_F(ShellTest, AThrottledListingIsNotRepeatedBeforeItMay) {
+  cloud_.throttles = 1;
+  start();
+  ASSERT_TRUE(until([&] { return cloud_.listings >= 1; }));
+  run_for(loop_, Duration(150));
+  EXPECT_EQ(cloud_.listings, 1);
+  ASSERT_TRUE(until([&] { return !shell_->world().situations.empty(); }));
+  EXPECT_GE(cloud_.listings, 2);
+}
+
+TEST_F(ShellTest, ListingsKeepToTheAccountsBudget) {
+  cluster_.api = model::ApiBudget{.per_second = 4, .burst = 2};
+  start();
+  ASSERT_TRUE(until([&] { return !shell_->world().situations.empty(); }));
+  resume(1, cpu_names(1, 1));
+  run_for(loop_, Duration(1'500));
+  EXPECT_LE(cloud_.listings + cloud_.launch_calls, 2 + 4 * 2);
+}
+
+TEST_F(ShellTest, AJobWhosePoolGivesNoMachineIsGivenBackAndToldWhy) {
+  cluster_.pools[0].zones = {"a"};
+  cloud_.room_in = {{"a", 0}};
+  slurm::Job job;
+  job.id = 17;
+  job.state = "CONFIGURING";
+  job.partition = "batch";
+  job.nodes = "cpu-0001";
+  job.requeueable = true;
+  slurm_.set_jobs({job});
+  start();
+  ASSERT_TRUE(until([&] { return !shell_->world().situations.empty(); }));
+  resume(17, cpu_names(1, 1));
+  ASSERT_TRUE(until([&] { return !slurm_.job_updates().empty(); }));
+  const auto said = slurm_.job_updates()[0];
+  EXPECT_EQ(said.change, slurm::JobChange::comment);
+  EXPECT_EQ(said.jobs, std::vector<JobId>{17});
+  EXPECT_TRUE(said.text.starts_with(engine::our_reason)) << said.text;
+  ASSERT_TRUE(until([&] {
+    const auto updates = slurm_.updates();
+    return std::any_of(updates.begin(), updates.end(), [](const slurm::NodeUpdate& update) {
+      return update.change == slurm::NodeChange::down && update.nodes[0].str() == "cpu-0001" && update.jobs_may_restart;
+    });
+  })) << "the hint doesn't say that it may be requeued: squeue does";
+  ASSERT_TRUE(until([&] { return slurm_.node("cpu-0007").state.base == model::NodeBase::down; })) << "held";
+}
+
+TEST_F(ShellTest, AnEvictedMachinesJobIsSignalledAndMoved) {
+  cluster_.pools[0].eviction.signal = "USR1";
+  start();
+  ASSERT_TRUE(until([&] { return !shell_->world().situations.empty(); }));
+  resume(17, cpu_names(1, 1));
+  ASSERT_TRUE(until([&] { return situation("cpu-0001") == engine::Situation::serving; }));
+  slurm::Job job;
+  job.id = 17;
+  job.state = "RUNNING";
+  job.partition = "batch";
+  job.nodes = "cpu-0001";
+  job.requeueable = true;
+  slurm_.set_jobs({job});
+  cloud_.evict(cloud_.instances()[0].id.str(), clock_.now() + Duration(2'000));
+  ASSERT_TRUE(until([&] { return slurm_.job_updates().size() >= 2; }));
+  EXPECT_EQ(slurm_.job_updates()[0].change, slurm::JobChange::signal);
+  EXPECT_EQ(slurm_.job_updates()[0].text, "USR1");
+  EXPECT_EQ(slurm_.job_updates()[1].change, slurm::JobChange::requeue);
+  EXPECT_EQ(slurm_.job_updates()[1].jobs, std::vector<JobId>{17});
+  EXPECT_TRUE(slurm_.node("cpu-0001").state.has(model::node_drain));
+  ASSERT_TRUE(until([&] { return cloud_.launched() == 2; })) << "another machine, before this one goes";
+}
+
+TEST_F(ShellTest, WithoutTheLeaseAPlanIsNotCarriedOut) {
+  start();
+  ASSERT_TRUE(until([&] { return !shell_->world().situations.empty(); }));
+  may_act_ = false;
+  resume(17, cpu_names(1, 2));
+  run_for(loop_, Duration(300));
+  EXPECT_EQ(cloud_.launch_calls, 0);
+  EXPECT_TRUE(slurm_.updates().empty());
 }
 
 }  // namespace

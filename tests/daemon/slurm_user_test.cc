@@ -11,6 +11,11 @@ TEST(SlurmUser, IsReadFromTheConfiguration) {
   EXPECT_EQ(slurm_user_of("SlurmUser=hpc(64030)\r\n"), "hpc");
 }
 
+TEST(SlurmConfValue, TheLastLineCounts) {
+  EXPECT_EQ(slurm_conf_value("StateSaveLocation=/a\nstatesavelocation = /b # why\n", "StateSaveLocation", ""), "/b");
+  EXPECT_EQ(slurm_conf_value("SlurmctldPort=1\n", "StateSaveLocation", "none"), "none");
+}
+
 TEST(SlurmUser, UidComesFromPasswdLines) {
   const char* passwd =
       "root:x:0:0:root:/root:/bin/sh\nslurm2:x:7:7::/:\nslurm:x:64030:64030::/:\nbroken\nodd:x:12a:1::/:\n";

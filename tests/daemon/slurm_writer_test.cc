@@ -16,7 +16,7 @@ class SlurmWriterTest : public ::testing::Test {
     options.queue_max = 8;
     SlurmWriter::Events events;
     events.is_still_bound = [this](const NodeName& node, const InstanceId&) { return !unbound_.contains(node.str()); };
-    events.written = [this](const slurm::NodeUpdate&, const Result<void>& done) { done ? ++written_ : ++refused_; };
+    events.written = [this](const SlurmUpdate&, const Result<void>& done) { done ? ++written_ : ++refused_; };
     writer_ = std::make_unique<SlurmWriter>(loop_, clock_, workers_, slurm_, options, events);
   }
 
@@ -104,6 +104,34 @@ TEST_F(SlurmWriterTest, TellsGoAtOnceInOrderAndCancelBindings) {
   EXPECT_EQ(updates[1].change, NodeChange::power_down);
   EXPECT_EQ(updates[2].change, NodeChange::resume);
   EXPECT_EQ(written_, 3);
+}
+
+TEST_F(SlurmWriterTest, WhatIsSaidOfJobsKeepsItsPlace) {
+  slurm::Job job;
+  job.id = 7;
+  slurm_.set_jobs({job});
+  writer_->tell(update(NodeChange::drain, {"cpu-0001"}, "slipway: evicted"));
+  writer_->tell(slurm::JobUpdate{slurm::JobChange::signal, {7}, "USR1"});
+  writer_->tell(slurm::JobUpdate{slurm::JobChange::requeue, {7}, ""});
+  writer_->tell(slurm::JobUpdate{slurm::JobChange::requeue, {7}, ""});
+  writer_->tell(slurm::JobUpdate{slurm::JobChange::comment, {}, "nobody"});
+  writer_->tell(update(NodeChange::undrain, {"cpu-0001"}));
+  ASSERT_TRUE(settle());
+  ASSERT_EQ(slurm_.updates().size(), 2u);
+  EXPECT_EQ(slurm_.updates()[0].change, NodeChange::drain);
+  EXPECT_EQ(slurm_.updates()[1].change, NodeChange::undrain);
+  ASSERT_EQ(slurm_.job_updates().size(), 2u) << "the same twice, and nobody, are left out";
+  EXPECT_EQ(slurm_.job_updates()[0].change, slurm::JobChange::signal);
+  EXPECT_EQ(slurm_.job_updates()[0].text, "USR1");
+  EXPECT_EQ(slurm_.job_updates()[1].change, slurm::JobChange::requeue);
+  EXPECT_EQ(written_, 4);
+}
+
+TEST_F(SlurmWriterTest, ADrainLeavesTheMachineItsName) {
+  bind(1);
+  writer_->tell(update(NodeChange::drain, {"cpu-0001"}, "slipway: evicted"));
+  ASSERT_TRUE(settle());
+  EXPECT_EQ(slurm_.node("cpu-0001").address, "198.18.0.1");
 }
 
 TEST_F(SlurmWriterTest, AStuckSlurmctldDoesNotMakeTheQueueGrow) {

@@ -35,7 +35,7 @@ struct Rounds {
     }
     for (const auto& launch : plan.launches) {
       launches.push_back(now);
-      launch_answered(memory, launch.token, launch.count);
+      launch_answered(memory, spec, launch.token, launch.count, {}, now);
       view.instances.push_back({.id = InstanceId("i-" + std::to_string(launches.size())),
                                 .pool = 0,
                                 .state = InstanceState::running,

@@ -150,6 +150,7 @@ class World {
     }
     view.instances_complete = !listing_fails;
     view.instances_as_of = at(now);
+    view.jobs_as_of = at(now);
     size_t index = 0;
     for (const Machine& m : machines) {
       if (m.state == model::InstanceState::gone && now - m.gone_at > 10'000) continue;
@@ -215,7 +216,7 @@ class World {
     for (const InFlight& launch : due) {
       const bool mine = launch.daemon == daemon_;
       if (const std::optional<Error> error = refuse()) {
-        if (mine) launch_refused(memory, launch.token, *error, at(now));
+        if (mine) launch_failed(memory, spec, launch.token, *error, at(now));
         if (error->code != ErrorCode::outcome_unknown || random() % 2 == 0) continue;
       }
       size_t before = 0;
@@ -224,7 +225,7 @@ class World {
       if (before == 0) {
         for (uint32_t i = 0; i < launch.count; ++i) make(launch.token);
       }
-      if (mine) launch_answered(memory, launch.token, launch.count);
+      if (mine) launch_answered(memory, spec, launch.token, launch.count, {}, at(now));
     }
   }
   void make(const std::string& token) {

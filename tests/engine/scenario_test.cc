@@ -252,7 +252,7 @@ TEST(Scenario, SurplusServesTheNextJob) {
 
 TEST(Scenario, WarmNodesAreWokenAndNeverReclaimed) {
   World world(6);
-  world.spec.pools[0].warm = 2;
+  world.spec.pools[0].warm.usual.count = 2;
   world.run(120);
   size_t up = 0;
   for (const auto& [name, node] : world.slurm.nodes) up += (node.flags & model::node_powered_down) == 0 ? 1 : 0;
@@ -401,7 +401,7 @@ TEST_P(RandomFaults, AreSafeAndHeal) {
     World world(8, static_cast<uint64_t>(GetParam()) * 1'000'003 + seed);
     world.spec.pools[0].boot_timeout = Duration(10'000);
     const bool warm = world.random() % 4 == 0;
-    if (warm) world.spec.pools[0].warm = 1;
+    if (warm) world.spec.pools[0].warm.usual.count = 1;
     world.refuse = [&]() -> std::optional<Error> {
       switch (world.random() % 12) {
         case 0:
@@ -469,7 +469,7 @@ TEST_P(RandomFaults, AreSafeAndHeal) {
     world.refuse = [] { return std::nullopt; };
     world.agents_fail = world.listing_fails = world.slurm_fails = world.lose_binds = false;
     world.never_boot = 0;
-    world.spec.pools[0].warm = 0;
+    world.spec.pools[0].warm.usual.count = 0;
     ASSERT_TRUE(world.run_until([&] { return world.quiet(); }, 1'200)) << "seed " << GetParam() << "/" << seed << "\n"
                                                                        << state_of(world);
     ASSERT_TRUE(world.violations.empty()) << "seed " << GetParam() << "/" << seed << ": " << all_of(world);

@@ -231,7 +231,8 @@ TEST(Reduce, EveryFlagCombination) {
         ASSERT_EQ(power, Power::up);
       }
       const Health health = health_of(state);
-      const bool down = base == NodeBase::down || base == NodeBase::error || state.has(model::node_fail);
+      const bool down = base == NodeBase::down || base == NodeBase::error || state.has(model::node_fail) ||
+                        state.has(model::node_invalid_reg);
       ASSERT_EQ(health == Health::down, down);
       if (!down) {
         ASSERT_EQ(health == Health::good, base != NodeBase::unknown && !state.has(model::node_not_responding));

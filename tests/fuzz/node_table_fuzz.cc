@@ -16,14 +16,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const auto& node : nodes) {
     if (node.name.empty()) std::abort();
   }
-  const auto jobs = slipway::slurm::parse_jobs(text);
-  if (jobs.size() > lines) std::abort();
+  const auto jobs = slipway::slurm::parse_jobs(text, "<7>");
+  if (jobs.size() > size / 13) std::abort();
   for (const auto& job : jobs) {
     if (job.id == 0) std::abort();
   }
   const auto state = slipway::slurm::parse_node_state(text);
   if (state.flags >= 1u << slipway::model::node_flag_count) std::abort();
-  if (slipway::slurm::marked_lines(text, "7>").size() > text.size() + 1) std::abort();
+  if (slipway::slurm::without_ended_jobs(text).size() > text.size()) std::abort();
   static_cast<void>(slipway::slurm::parse_version(text));
   return 0;
 }

@@ -79,9 +79,20 @@ TEST(Record, IdsAreFixedInShape) {
 
 TEST(Record, ComesBackWhole) {
   Record record;
-  record.machine = {
-      "i-00000007", "compute", "cpu", "token \"x\"", MachineState::frozen, "198.18.0.9", 4711, TimePoint(Duration(123)),
-      true,         ""};
+  record.machine = {"i-00000007",
+                    "compute",
+                    "cpu",
+                    "token \"x\"",
+                    MachineState::frozen,
+                    "198.18.0.9",
+                    4711,
+                    TimePoint(Duration(123)),
+                    true,
+                    "",
+                    model::Market::spot,
+                    {"m.large", "a"},
+                    "rack",
+                    TimePoint(Duration(789))};
   record.process = {4711, 99, 4026532000, "boot"};
   record.ending = "killed";
   record.ended_at = TimePoint(Duration(456));
@@ -97,6 +108,18 @@ TEST(Record, ComesBackWhole) {
   EXPECT_EQ(back->ending, "killed");
   EXPECT_EQ(back->ended_at, TimePoint(Duration(456)));
   EXPECT_EQ(back->machine.launched_at, TimePoint(Duration(123)));
+  EXPECT_EQ(back->machine.market, model::Market::spot);
+  EXPECT_EQ(back->machine.offer, (model::Offer{"m.large", "a"}));
+  EXPECT_EQ(back->machine.placement, "rack");
+  EXPECT_EQ(back->machine.evict_at, TimePoint(Duration(789)));
+}
+
+TEST(Record, OfAnOlderHostHasNoLabels) {
+  auto record = parse_record(R"({"id":"i-00000007","role":"compute","state":"running"})");
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->machine.market, model::Market::on_demand);
+  EXPECT_EQ(record->machine.offer, model::Offer{});
+  EXPECT_EQ(record->machine.evict_at, TimePoint{});
 }
 
 TEST(Record, RefusesWhatIsNone) {

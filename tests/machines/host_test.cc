@@ -36,7 +36,7 @@ TEST(Host, OneMachine) {
   auto launched = cluster.client().launch(cluster.compute("gpu"), 1, "token-1");
   ASSERT_TRUE(launched) << launched.error().message;
   ASSERT_EQ(launched->ids, std::vector<std::string>{"i-00000001"});
-  EXPECT_FALSE(launched->shortfall);
+  EXPECT_TRUE(launched->refusals.empty());
   ASSERT_TRUE(cluster.wait_for("i-00000001", [](const Machine& m) { return m.state == MachineState::running; }));
   Machine machine = cluster.find("i-00000001");
   EXPECT_EQ(machine.pool, "gpu");
@@ -126,7 +126,7 @@ TEST(Host, ATokenLaunchesOnce) {
   auto bigger = cluster.client().launch(cluster.compute(), 5, "same");
   ASSERT_TRUE(bigger);
   EXPECT_EQ(bigger->ids, first->ids);
-  EXPECT_TRUE(bigger->shortfall);
+  EXPECT_EQ(bigger->refusals.size(), 1u);
   auto other = cluster.client().launch(cluster.compute(), 1, "other");
   ASSERT_TRUE(other);
   EXPECT_EQ(other->ids, std::vector<std::string>{"i-00000004"});
@@ -200,7 +200,9 @@ TEST(Host, FreezeStopsEverythingButTheNetwork) {
                    "(setsid sh -c 'while :; do echo x >> /tmp/count; sleep 0.01; done' >/dev/null 2>&1 &); sleep 0.2")
                 .status,
             0);
-  std::string count = "/proc/" + std::to_string(machine.pid) + "/root" "/tmp/count";
+  std::string count = "/proc/" + std::to_string(machine.pid) +
+                      "/root"
+                      "/tmp/count";
   auto size = [&] {
     std::error_code error;
     auto bytes = std::filesystem::file_size(count, error);
@@ -253,8 +255,8 @@ TEST(Host, BootTroubleOfEveryKind) {
   auto refused = cluster.client().launch(cluster.compute("gpu"), 3, "");
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->ids.size(), 1u);
-  ASSERT_TRUE(refused->shortfall);
-  EXPECT_EQ(refused->shortfall->code, ErrorCode::no_capacity);
+  ASSERT_EQ(refused->refusals.size(), 1u);
+  EXPECT_EQ(refused->refusals[0].error.code, ErrorCode::no_capacity);
 
   BootTrouble never;
   never.never = 1;
@@ -279,10 +281,144 @@ TEST(Host, BootTroubleOfEveryKind) {
   Machine late = cluster.launch_one();
   EXPECT_FALSE(runs_agent(late));
   EXPECT_TRUE(eventually([&] { return runs_agent(late); }));
-  ASSERT_TRUE(cluster.client().clear_boot_trouble());
+  ASSERT_TRUE(cluster.client().clear_trouble());
   Machine prompt = cluster.launch_one();
   EXPECT_TRUE(runs_agent(prompt));
   EXPECT_GE(prompt.launched_at, late.launched_at);
+}
+
+TEST(Host, LabelsOutliveTheHost) {
+  TestCluster cluster;
+  cluster.start_host();
+  LaunchTerms terms;
+  terms.market = model::Market::spot;
+  terms.offers = {{"m.large", "a"}};
+  terms.placement = "rack";
+  auto launched = cluster.client().launch(cluster.compute(), 1, "", terms);
+  ASSERT_TRUE(launched && launched->ids.size() == 1);
+  ASSERT_TRUE(cluster.wait_for(launched->ids[0], [](const Machine& m) { return m.state == MachineState::running; }));
+  cluster.kill_host();
+  cluster.start_host();
+  Machine machine = cluster.find(launched->ids[0]);
+  EXPECT_EQ(machine.state, MachineState::running);
+  EXPECT_EQ(machine.market, model::Market::spot);
+  EXPECT_EQ(machine.offer, (model::Offer{"m.large", "a"}));
+  EXPECT_EQ(machine.placement, "rack");
+}
+
+TEST(Host, CapacityIsKeptOverARestartAndFreedByEnds) {
+  TestCluster cluster;
+  cluster.start_host();
+  CapacityLimit two;
+  two.pool = "cpu";
+  two.most = 2;
+  two.error = ErrorCode::quota;
+  ASSERT_TRUE(cluster.client().set_capacity(two));
+  std::vector<Machine> first = cluster.launch(2);
+  ASSERT_EQ(first.size(), 2u);
+  cluster.kill_host();
+  cluster.start_host();
+  auto second = cluster.client().launch(cluster.compute(), 1, "");
+  ASSERT_TRUE(second);
+  EXPECT_TRUE(second->ids.empty());
+  ASSERT_EQ(second->refusals.size(), 1u);
+  EXPECT_EQ(second->refusals[0].error.code, ErrorCode::quota);
+  MachineSpec login = cluster.compute("");
+  login.role = "login";
+  CapacityLimit none;
+  none.most = 0;
+  ASSERT_TRUE(cluster.client().set_capacity(none));
+  EXPECT_EQ(cluster.client().launch(login, 1, "")->ids.size(), 1u) << "only the pools' machines are bought";
+  none.most.reset();
+  ASSERT_TRUE(cluster.client().set_capacity(none));  // every limit ends, and is set again
+  ASSERT_TRUE(cluster.client().set_capacity(two));
+
+  ASSERT_TRUE(cluster.client().terminate({first[0].id}));
+  ASSERT_TRUE(cluster.wait_gone(first[0].id));
+  EXPECT_EQ(cluster.client().launch(cluster.compute(), 2, "")->ids.size(), 1u);
+  ASSERT_TRUE(cluster.client().clear_trouble());
+  cluster.kill_host();
+  cluster.start_host();
+  EXPECT_EQ(cluster.client().launch(cluster.compute(), 2, "")->ids.size(), 2u);
+}
+
+TEST(Host, FewerThanTheMinimumMakesNothing) {
+  TestCluster cluster;
+  cluster.start_host();
+  BootTrouble refuse;
+  refuse.refuse = 2;
+  refuse.never = 1;
+  ASSERT_TRUE(cluster.client().set_boot_trouble(refuse));
+  auto refused = cluster.client().launch(cluster.compute(), 4, "whole", {.minimum = 4});
+  ASSERT_TRUE(refused);
+  EXPECT_TRUE(refused->ids.empty());
+  ASSERT_EQ(refused->refusals.size(), 1u);
+  EXPECT_TRUE(cluster.client().list()->empty());
+  EXPECT_TRUE(find_machines("SLIPWAY_STATE=" + cluster.state().string()).empty());
+  auto whole = cluster.client().launch(cluster.compute(), 4, "whole", {.minimum = 4});
+  ASSERT_TRUE(whole);
+  EXPECT_EQ(whole->ids.size(), 4u) << "two were refused, and that is over";
+  EXPECT_FALSE(cluster.client().launch(cluster.compute(), 4, "", {.minimum = 5}));
+}
+
+TEST(Host, AnEvictionComesWhenItWasAnnounced) {
+  TestCluster cluster;
+  cluster.start_host();
+  std::vector<Machine> machines = cluster.launch(4);
+  ASSERT_EQ(machines.size(), 4u);
+  auto unknown = cluster.client().evict({machines[0].id, "i-00000099"}, Duration(0));
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code, ErrorCode::not_found);
+  EXPECT_EQ(cluster.find(machines[0].id).evict_at, TimePoint{});
+
+  SystemClock clock;
+  const TimePoint asked = clock.now();
+  ASSERT_TRUE(cluster.client().evict({machines[0].id}, Duration(600)));
+  ASSERT_TRUE(cluster.client().evict({machines[1].id}, Duration(0)));
+  ASSERT_TRUE(cluster.client().freeze({machines[2].id}));
+  ASSERT_TRUE(cluster.client().evict({machines[2].id}, Duration(600'000)));
+  ASSERT_TRUE(cluster.client().evict({machines[2].id}, Duration(300)));  // the last word counts
+  Machine noticed = cluster.find(machines[0].id);
+  EXPECT_EQ(noticed.state, MachineState::running);
+  // The host's clock and this one may differ by their rounding.
+  EXPECT_GE(noticed.evict_at + Duration(5), asked + Duration(600));
+  EXPECT_LE(noticed.evict_at, clock.now() + Duration(605));
+  for (int i : {0, 1, 2}) ASSERT_TRUE(cluster.wait_gone(machines[i].id));
+  EXPECT_GE(clock.now() + Duration(5), noticed.evict_at);
+  for (int i : {0, 1, 2}) EXPECT_EQ(cluster.find(machines[i].id).end, "evicted");
+  EXPECT_EQ(cluster.find(machines[3].id).state, MachineState::running);
+  EXPECT_FALSE(cluster.client().evict({machines[0].id}, Duration(0))) << "it is gone";
+
+  ASSERT_TRUE(cluster.client().evict({machines[3].id}, Duration(600'000)));
+  ASSERT_TRUE(cluster.client().terminate({machines[3].id}));
+  ASSERT_TRUE(cluster.wait_gone(machines[3].id));
+  EXPECT_EQ(cluster.find(machines[3].id).end, "terminated") << "before the cloud took it";
+}
+
+TEST(Host, AnEvictionIsNotForgottenByARestart) {
+  TestCluster cluster;
+  cluster.start_host();
+  std::vector<Machine> machines = cluster.launch(3);
+  ASSERT_EQ(machines.size(), 3u);
+  SystemClock clock;
+  const TimePoint asked = clock.now();
+  ASSERT_TRUE(cluster.client().evict({machines[0].id}, Duration(50)));
+  cluster.kill_host();
+  std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  cluster.start_host();
+  ASSERT_TRUE(cluster.wait_gone(machines[0].id));
+  EXPECT_EQ(cluster.find(machines[0].id).end, "evicted") << "at the host's next start";
+
+  ASSERT_TRUE(cluster.client().evict({machines[1].id}, Duration(1'500)));
+  const TimePoint due = cluster.find(machines[1].id).evict_at;
+  cluster.kill_host();
+  cluster.start_host();
+  EXPECT_EQ(cluster.find(machines[1].id).evict_at, due);
+  EXPECT_GT(due, asked);
+  ASSERT_TRUE(cluster.wait_gone(machines[1].id));
+  EXPECT_GE(clock.now() + Duration(5), due);
+  EXPECT_EQ(cluster.find(machines[1].id).end, "evicted");
+  EXPECT_EQ(cluster.find(machines[2].id).state, MachineState::running);
 }
 
 TEST(Host, ANeverBootingMachineHoldsNothingOfTheHost) {
@@ -310,19 +446,19 @@ TEST(Host, TheControllerGetsTheAddressThatWasPromised) {
   spec.role = "controller";
   spec.pool = "";
   std::string wanted = ipv4_text(parse_subnet(cluster.subnet())->gateway() + 1);
-  auto launched = cluster.client().launch(spec, 1, "controller", wanted);
+  auto launched = cluster.client().launch(spec, 1, "controller", {.address = wanted});
   ASSERT_TRUE(launched) << launched.error().message;
   ASSERT_EQ(launched->ids.size(), 1u);
   ASSERT_TRUE(cluster.wait_for(launched->ids[0], [](const Machine& m) { return m.state == MachineState::running; }));
   EXPECT_EQ(cluster.find(launched->ids[0]).address, wanted);
-  auto taken = cluster.client().launch(spec, 1, "second", wanted);
+  auto taken = cluster.client().launch(spec, 1, "second", {.address = wanted});
   ASSERT_TRUE(taken);
   EXPECT_TRUE(taken->ids.empty());
-  EXPECT_TRUE(taken->shortfall);
-  auto outside = cluster.client().launch(spec, 1, "third", "10.0.0.1");
+  EXPECT_EQ(taken->refusals.size(), 1u);
+  auto outside = cluster.client().launch(spec, 1, "third", {.address = "10.0.0.1"});
   ASSERT_TRUE(outside);
-  EXPECT_TRUE(outside->shortfall);
-  EXPECT_FALSE(cluster.client().launch(spec, 2, "fourth", wanted));
+  EXPECT_EQ(outside->refusals.size(), 1u);
+  EXPECT_FALSE(cluster.client().launch(spec, 2, "fourth", {.address = wanted}));
 
   Machine node = cluster.launch_one();
   EXPECT_NE(node.address, wanted);
@@ -331,21 +467,23 @@ TEST(Host, TheControllerGetsTheAddressThatWasPromised) {
   // A controller that died comes back on the same address while its old link may still be there.
   ASSERT_TRUE(cluster.client().kill(launched->ids));
   ASSERT_TRUE(cluster.wait_gone(launched->ids[0]));
-  auto again = cluster.client().launch(spec, 1, "controller", wanted);
+  auto again = cluster.client().launch(spec, 1, "controller", {.address = wanted});
   ASSERT_TRUE(again && again->ids.size() == 1);
   ASSERT_TRUE(cluster.wait_for(again->ids[0], [](const Machine& m) { return m.state == MachineState::running; }));
   EXPECT_TRUE(talks(node.pid, cluster.find(again->ids[0])));
 }
 
-TEST(Host, AFullSubnetIsAShortfall) {
+TEST(Host, AFullSubnetRefusesAnyOffer) {
   TestCluster cluster;
   cluster.start_host(
       [](HostOptions& options) { options.subnet = options.subnet.substr(0, options.subnet.find('/')) + "/29"; });
   auto launched = cluster.client().launch(cluster.compute(), 9, "");
   ASSERT_TRUE(launched) << launched.error().message;
   EXPECT_EQ(launched->ids.size(), 5u);
-  ASSERT_TRUE(launched->shortfall);
-  EXPECT_EQ(launched->shortfall->code, ErrorCode::no_capacity);
+  ASSERT_EQ(launched->refusals.size(), 1u);
+  EXPECT_EQ(launched->refusals[0].offer, model::Offer{});
+  EXPECT_EQ(launched->refusals[0].error.code, ErrorCode::no_capacity);
+  EXPECT_NE(launched->refusals[0].error.message.find("no more free addresses"), std::string::npos);
 }
 
 TEST(Host, BadLaunchesAreRefusedWhole) {

@@ -316,7 +316,7 @@ class TestCluster {
       ADD_FAILURE() << launched.error().message;
       return {};
     }
-    EXPECT_EQ(launched->ids.size(), count) << (launched->shortfall ? launched->shortfall->message : "");
+    EXPECT_EQ(launched->ids.size(), count) << (launched->refusals.empty() ? "" : launched->refusals[0].error.message);
     std::vector<Machine> machines;
     for (const std::string& id : launched->ids) {
       bool runs = wait_for(

@@ -31,9 +31,10 @@ class AdapterTest : public ::testing::Test {
     ASSERT_TRUE(write_file(folder_ / name,
                            "#!/bin/sh\necho \"" + std::string(name) + " $*\" >> " + log + "\n" + body + "\n", 0755));
   }
+  std::string calls_text() { return read_file(folder_ / "calls").value_or(""); }
   size_t calls() {
-    const auto text = read_file(folder_ / "calls");
-    return text ? static_cast<size_t>(std::count(text->begin(), text->end(), '\n')) : 0;
+    const std::string text = calls_text();
+    return static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
   }
 
   std::filesystem::path folder_;
@@ -94,14 +95,65 @@ TEST_F(AdapterTest, UnknownNodesAreLeftOut) {
   EXPECT_EQ(adapter_.nodes({NodeName("a")}).error().code, ErrorCode::transient);
 }
 
-TEST_F(AdapterTest, JobsComeWithoutTheMark) {
-  program(
-      "squeue",
-      R"(for last; do :; done; echo "${last%%%*}7|7|RUNNING|1|5|u|p|n1|None|name"; echo "8|8|RUNNING|1|5|u|p|n1|None|fake")");
+TEST_F(AdapterTest, JobsAreReadWithAMarkThatNobodyKnows) {
+  program("squeue",
+          R"(for last; do :; done; m="${last#JobID:}"; m="${m%%,*}"
+for f in 7 7 RUNNING 1 5 u p n1 None 1 1 '(null)' "na
+me"; do printf '%s%s' "$f" "$m"; done; echo; echo "8|8|RUNNING|1|5|u|p|n1|None|fake")");
   const auto jobs = adapter_.jobs();
   ASSERT_TRUE(jobs) << jobs.error().message;
   ASSERT_EQ(jobs->size(), 1u);
   EXPECT_EQ((*jobs)[0].id, 7u);
+  EXPECT_EQ((*jobs)[0].name, "na\nme");
+}
+
+TEST_F(AdapterTest, OnlyRunningJobsAreSignalledAndTasksByTheirOwnName) {
+  program("squeue", "echo '9 9_2 RUNNING'; echo '10 9_1 RUNNING'; echo '11 11 PENDING'; echo '12 12 COMPLETED'");
+  program("scancel", "exit 0");
+  EXPECT_TRUE(adapter_.update(JobUpdate{JobChange::signal, {9, 11, 12, 13}, "USR1"}));
+  EXPECT_NE(calls_text().find("scancel --full --signal=USR1 9_2\n"), std::string::npos) << calls_text();
+  program("squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1");
+  EXPECT_TRUE(adapter_.update(JobUpdate{JobChange::signal, {13}, "USR1"})) << "it has ended";
+}
+
+TEST_F(AdapterTest, ARequeuedJobStartsWithoutDelayOnceItHasEnded) {
+  program("squeue", R"(n=$(cat "$0.n" 2>/dev/null || echo 0); echo $((n+1)) > "$0.n"
+case $n in 0) s=RUNNING;; 1|2) s=COMPLETING;; *) s=PENDING;; esac; echo "7 7 $s")");
+  program("scontrol", "exit 0");
+  EXPECT_TRUE(adapter_.update(JobUpdate{JobChange::requeue, {7}, ""}));
+  const std::string text = calls_text();
+  EXPECT_NE(text.find("scontrol requeue 7\n"), std::string::npos) << text;
+  const size_t start = text.find("scontrol update JobId=7 StartTime=now\n");
+  ASSERT_NE(start, std::string::npos) << text;
+  EXPECT_EQ(text.find("squeue", start), std::string::npos) << "no further look";
+  EXPECT_EQ(calls(), 6u) << text;
+}
+
+TEST_F(AdapterTest, JobsOfLostNodesStartAtOnceAlsoWhenTheyWereConfiguring) {
+  program("squeue", R"(case "$*" in *-w*) echo 7; echo 8;; *) echo "7 7 PENDING"; echo "8 8 NODE_FAIL";; esac)");
+  program("scontrol", "exit 0");
+  NodeUpdate down{NodeChange::down, {NodeName("a")}, {}, {}, "slipway: gone"};
+  down.jobs_may_restart = true;
+  EXPECT_TRUE(adapter_.update(down));
+  EXPECT_NE(calls_text().find("-t CONFIGURING,RUNNING,SUSPENDED"), std::string::npos);
+  EXPECT_NE(calls_text().find("scontrol update JobId=7 StartTime=now\n"), std::string::npos) << calls_text();
+  EXPECT_EQ(calls(), 4u) << calls_text();
+}
+
+TEST_F(AdapterTest, ARefusedRequeueSaysWhy) {
+  program("squeue", "echo '6 6 RUNNING'");
+  program("scontrol", "echo 'Requested operation is presently disabled for job 6' >&2; exit 1");
+  const auto done = adapter_.update(JobUpdate{JobChange::requeue, {6}, ""});
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, ErrorCode::permanent);
+  EXPECT_NE(done.error().message.find("presently disabled"), std::string::npos);
+}
+
+TEST_F(AdapterTest, CommentsGoToManyJobsInOneCommand) {
+  program("scontrol", "echo 'Invalid job id specified for job 3' >&2; exit 1");
+  EXPECT_TRUE(adapter_.update(JobUpdate{JobChange::comment, {1, 2, 3}, "slipway: waits"}));
+  EXPECT_NE(calls_text().find("scontrol update JobId=1,2,3 AdminComment=slipway: waits\n"), std::string::npos);
+  EXPECT_EQ(calls(), 1u);
 }
 
 TEST_F(AdapterTest, PingNeedsAControllerThatIsUp) {

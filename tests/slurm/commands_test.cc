@@ -73,12 +73,37 @@ TEST(UpdateCommands, SplitsWhereAnArgumentWouldBeTooLong) {
   EXPECT_EQ(addresses, update.addresses);
 }
 
-TEST(MarkedLines, AJobsNameCannotPoseAsAnotherJob) {
-  const std::string text =
-      "77>1|1|RUNNING|1|1|u|p|n1|None|evil\n2|2|CONFIGURING|1|9|u|p|n2|None|x\n77>3|3|PENDING|1|1|u|p||None|ok\n";
-  EXPECT_EQ(marked_lines(text, "77>"), "1|1|RUNNING|1|1|u|p|n1|None|evil\n3|3|PENDING|1|1|u|p||None|ok\n");
-  EXPECT_EQ(marked_lines("77>", "77>"), "\n");
-  EXPECT_EQ(marked_lines("7", "77>"), "");
+TEST(UpdateCommands, ADrainHasAReasonAndAnUndrainNeedsNone) {
+  auto commands = update_commands({NodeChange::drain, names({"a", "b"}), {}, {}, "slipway: no capacity"});
+  EXPECT_EQ(commands[0], (std::vector<std::string>{"scontrol", "update", "NodeName=a,b", "State=DRAIN",
+                                                   "Reason=slipway: no capacity"}));
+  commands = update_commands({NodeChange::drain, names({"a"}), {}, {}, ""});
+  EXPECT_EQ(commands[0][4], "Reason=slipway");
+  commands = update_commands({NodeChange::undrain, names({"a"}), {}, {}, ""});
+  EXPECT_EQ(commands[0], (std::vector<std::string>{"scontrol", "update", "NodeName=a", "State=UNDRAIN"}));
+}
+
+TEST(JobCommand, OneForManyJobs) {
+  using Argv = std::vector<std::string>;
+  EXPECT_EQ(job_command({JobChange::signal, {9, 10}, "USR1"}, {"9_2", "10"}),
+            (Argv{"scancel", "--full", "--signal=USR1", "9_2", "10"}));
+  EXPECT_EQ(job_command({JobChange::requeue, {9, 10}, ""}, {"9_2", "10"}), (Argv{"scontrol", "requeue", "9_2,10"}));
+  EXPECT_EQ(job_command({JobChange::comment, {9, 10}, "slipway: a\nb=c"}, {"9", "10"}),
+            (Argv{"scontrol", "update", "JobId=9,10", "AdminComment=slipway: a b=c"}));
+  EXPECT_EQ(job_command({JobChange::comment, {9}, ""}, {"9"}).back(), "AdminComment=");
+}
+
+TEST(WithoutEndedJobs, KeepsWhatIsARefusal) {
+  // As scontrol 22.05.8 and 24.11.5 print them.
+  EXPECT_EQ(without_ended_jobs("Job is pending execution for job 8\nInvalid job id specified for job 99999\n"), "");
+  EXPECT_EQ(without_ended_jobs("Requested operation is presently disabled for job 6\nInvalid job id specified\n"),
+            "Requested operation is presently disabled for job 6");
+}
+
+TEST(SqueueFormat, EveryFieldEndsWithTheMark) {
+  const std::string format = squeue_format("<7>");
+  EXPECT_EQ(format.substr(0, 12), "JobID:<7>,Jo");
+  EXPECT_EQ(std::count(format.begin(), format.end(), '<'), 13);
 }
 
 TEST(IsUnreachable, TellsSilenceFromRefusal) {

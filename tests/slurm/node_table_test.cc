@@ -124,24 +124,48 @@ TEST(ParseNodeState, KnowsEveryWordAndToleratesOthers) {
 }
 
 TEST(ParseJobs, ReadsWhatSqueuePrints) {
-  // Captured from squeue 24.11.5 with Adapter's format.
+  // Captured from squeue 22.05.8 and 24.11.5 with Adapter's format.
   const auto jobs = parse_jobs(
-      "14|14|CONFIGURING|1|1|alice|batch|cpu-0002|None|wrap\n"
-      "18|16_1|RUNNING|2|4294901758|alice|batch|cpu-[0003-0004]|None|a|b c\n"
-      "16|16_[3-9]|PENDING|1|1|alice|batch,gpu||Resources|a|b c\n"
-      "no job\n|||||||||\n");
+      "14<7>14<7>CONFIGURING<7>1<7>1<7>alice<7>batch<7>cpu-0002<7>None<7>1<7>1<7>(null)<7>wrap<7>\n"
+      "18<7>16_1<7>RUNNING<7>2<7>4294901758<7>alice<7>batch<7>cpu-[0003-0004]<7>None<7>1<7>0<7>slipway: a|b<7>a|b "
+      "c<7>\n"
+      "16<7>16_[3-9]<7>PENDING<7>1<7>1<7>alice<7>batch,gpu<7><7>ReqNodeNotAvail, UnavailableNodes:cpu-[0001-0003]"
+      "<7>0<7>1<7>(null)<7>a|b c<7>\n",
+      "<7>");
   ASSERT_EQ(jobs.size(), 3u);
   EXPECT_EQ(jobs[0].id, 14u);
   EXPECT_EQ(jobs[0].state, "CONFIGURING");
   EXPECT_EQ(jobs[0].nodes, "cpu-0002");
+  EXPECT_TRUE(jobs[0].requeueable);
+  EXPECT_EQ(jobs[0].admin_comment, "");
   EXPECT_EQ(jobs[1].array_id, "16_1");
   EXPECT_EQ(jobs[1].name, "a|b c");
   EXPECT_EQ(jobs[1].node_count, 2u);
   EXPECT_EQ(jobs[1].priority, 4294901758u);
   EXPECT_EQ(jobs[1].user, "alice");
+  EXPECT_FALSE(jobs[1].requeueable) << "srun's job: Slurm says Requeue=1 and BatchFlag=0";
+  EXPECT_EQ(jobs[1].admin_comment, "slipway: a|b");
   EXPECT_EQ(jobs[2].partition, "batch,gpu");
   EXPECT_EQ(jobs[2].nodes, "");
-  EXPECT_EQ(jobs[2].reason, "Resources");
+  EXPECT_EQ(jobs[2].reason, "ReqNodeNotAvail, UnavailableNodes:cpu-[0001-0003]");
+  EXPECT_FALSE(jobs[2].requeueable) << "--no-requeue";
+}
+
+TEST(ParseJobs, AJobsNameCannotPoseAsAnotherJob) {
+  const std::string evil = "evil\n2<6>2<6>CONFIGURING<6>1<6>9<6>u<6>p<6>n2<6>None<6>1<6>1<6><6>x<6>";
+  const auto jobs = parse_jobs("1<7>1<7>RUNNING<7>1<7>1<7>u<7>p<7>n1<7>None<7>1<7>1<7><7>" + evil +
+                                   "<7>\n3<7>3<7>PENDING<7>1<7>1<7>u<7>p<7><7>None<7>1<7>1<7><7>ok<7>\n",
+                               "<7>");
+  ASSERT_EQ(jobs.size(), 2u);
+  EXPECT_EQ(jobs[0].name, evil);
+  EXPECT_EQ(jobs[1].id, 3u);
+}
+
+TEST(ParseJobs, WhatIsNoJobIsLeftOut) {
+  EXPECT_TRUE(parse_jobs("", "<7>").empty());
+  EXPECT_TRUE(parse_jobs("1<7>1<7>RUNNING<7>1", "<7>").empty()) << "cut off";
+  EXPECT_TRUE(parse_jobs("<7><7><7><7><7><7><7><7><7><7><7><7><7>\n", "<7>").empty());
+  EXPECT_TRUE(parse_jobs("anything", "").empty());
 }
 
 }  // namespace

@@ -32,9 +32,13 @@ model::Instance instance_of(const machines::Machine& machine) {
   instance.state = state_of(machine.state);
   instance.address = machine.address;
   instance.launched_at = machine.launched_at;
+  instance.market = machine.market;
+  instance.offer = machine.offer;
+  instance.placement = machine.placement;
+  instance.evict_at = machine.evict_at;
   // An end that was asked for is no trouble.
   if (machine.state == machines::MachineState::gone && machine.end != "terminated") {
-    instance.trouble = Error{ErrorCode::permanent, "the machine " + machine.id + " " + machine.end, std::nullopt};
+    instance.trouble = Error{ErrorCode::permanent, machine.end, std::nullopt};
   }
   return instance;
 }
@@ -53,7 +57,7 @@ class LocalProvider final : public Provider {
     for (const model::Pool& pool : cluster.pools) images_[pool.name] = pool.image;
   }
 
-  Capabilities capabilities() const override { return {Duration(0), 10'000, true}; }
+  Capabilities capabilities() const override { return {.terminate_batch_max = 10'000}; }
 
   Result<LaunchReceipt> launch(const LaunchRequest& request, Duration timeout) override {
     auto image = images_.find(request.pool);
@@ -63,12 +67,18 @@ class LocalProvider final : public Provider {
     spec.pool = request.pool.str();
     spec.image = image->second;
     spec.boot_data = boot_data_;
-    auto launched = client(timeout).launch(spec, request.count, request.token);
+    machines::LaunchTerms terms;
+    terms.minimum = request.minimum;
+    terms.market = request.market;
+    terms.offers = request.offers;
+    terms.placement = request.placement;
+    auto launched = client(timeout).launch(spec, request.count, request.token, terms);
     if (!launched) return fail(as_provider(launched.error()));
     LaunchReceipt receipt;
     receipt.accepted = static_cast<uint32_t>(launched->ids.size());
     for (const std::string& id : launched->ids) receipt.instances.emplace_back(id);
-    receipt.shortfall = launched->shortfall;
+    for (machines::Refusal& refusal : launched->refusals)
+      receipt.refusals.push_back({std::move(refusal.offer), std::move(refusal.error)});
     return receipt;
   }
 
