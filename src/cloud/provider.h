@@ -66,6 +66,7 @@ struct Listing {
 
 struct Capabilities {
   Duration consistency_delay{0};       // a new instance may be missing from listings for so long
+  Duration launch_delay{0};            // machines of an accepted launch may take so long to exist, or to be refused in troubles
   uint32_t terminate_batch_max = 1000; // more are split by the implementation; for planning only
   bool names_instances_at_launch = true;
   model::LaunchWindow launch_window;   // what suits its API, where the cluster file says nothing

@@ -193,6 +193,7 @@ void JobBook::on_squeue(const std::vector<slurm::Job>& jobs, uint64_t asked_at_h
     view.id = job.id;
     view.running = running;
     view.requeueable = job.requeueable;
+    view.told = job.admin_comment;
     view.nodes.reserve(names->size());
     for (const auto& name : *names) view.nodes.emplace_back(name);
   }

@@ -40,6 +40,7 @@ std::string version_text(const slurm::Version& version) {
 engine::Spec spec_of(const model::Cluster& cluster, const cloud::Capabilities& provider) {
   engine::Spec spec = engine::make_spec(cluster);
   spec.consistency_delay = provider.consistency_delay;
+  spec.launch_delay = provider.launch_delay;
   if (!cluster.launch_window) spec.launch_window = provider.launch_window;
   if (!cluster.api) spec.accounts.assign(1, provider.api);
   return spec;
@@ -191,6 +192,7 @@ void Shell::slurm_answered(NodesAnswer answer) {
     return;
   }
   if (!world_.slurm_error.empty()) record("slurm_back", "slurmctld answers again");
+  if (!view.slurm_known) view.slurm_since = answer.as_of;
   world_.slurm_error.clear();
   if (world_.slurm_version.empty()) learn_version();
   view.slurm_known = true;

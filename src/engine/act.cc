@@ -122,8 +122,24 @@ void on_wanted(Round& round, uint32_t w, bool entered) {
   queue_wanted(round, w);
 }
 
+// A held pool has machines that nothing wants: as many of its nodes are left to Slurm.
+bool is_to_be_usable(Round& round, Work& work) {
+  return round.pool(work).usable++ < round.memory.pools[round.node(work).pool].spare;
+}
+
+// DOWN because its pool gets no machines.
+bool stays_held(Round& round, Work& work) {
+  if (!round.memory.pools[round.node(work).pool].held || work.instance != nothing) return false;
+  if (round.node(work).slurm.has(model::node_power_down_requested)) return false;  // on its way back, and counted
+  return is_hold(round.node(work).reason) && !is_to_be_usable(round, work);
+}
+
 void on_lost(Round& round, Work& work, bool entered) {
   NodeMemory& memory = *work.memory;
+  if (work.facts.health == Health::down && stays_held(round, work)) {
+    memory.held = true;
+    return;
+  }
   std::string why;
   if (work.situation == Situation::unbacked) {
     why = memory.bound.empty() ? "no machine has this name" : "instance " + memory.bound.str() + " is gone";
@@ -190,11 +206,6 @@ void on_ghost(Round& round, Work& work) {
   round.terminate(
       work.instance, "instance_terminated",
       hopeless ? name_of(round, work) + " failed to resume in time" : name_of(round, work) + " is powered down");
-}
-
-// A held pool has machines that nothing wants: as many of its nodes are left to Slurm.
-bool is_to_be_usable(Round& round, Work& work) {
-  return round.pool(work).usable++ < round.memory.pools[round.node(work).pool].spare;
 }
 
 void on_failed(Round& round, Work& work, bool entered) {
@@ -323,7 +334,9 @@ void let_depart(Round& round) {
 
 void act_on_nodes(Round& round) {
   for (Work& work : round.works) {
-    if (work.situation == Situation::left) ++round.pool(work).usable;
+    const NodeView& node = round.node(work);
+    const bool freed = node.slurm.has(model::node_power_down_requested) && is_hold(node.reason);
+    if (work.situation == Situation::left || freed) ++round.pool(work).usable;
   }
   for (uint32_t w = 0; w < round.works.size(); ++w) act(round, w);
   let_depart(round);

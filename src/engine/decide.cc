@@ -156,13 +156,11 @@ Plan decide(const View& view, const Spec& spec, Memory& memory, TimePoint now) {
   start_budgets(memory, spec, now);
   ++memory.round;
   if (!view.slurm_known || view.nodes.empty()) {
-    memory.slurm_away = true;
     for (size_t i = 0; i < view.nodes.size(); ++i) {
       if (view.nodes[i].pool >= spec.pools.size()) plan.situations[i] = Situation::not_ours;
     }
     return plan;
   }
-  if (std::exchange(memory.slurm_away, false)) memory.slurm_back_at = now;
   Round round(view, spec, memory, now, plan);
   join_both_ends(round);
   gather_facts(round);

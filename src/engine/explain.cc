@@ -3,6 +3,7 @@
 
 #include "engine/budget.h"
 #include "engine/decide.h"
+#include "engine/round.h"
 #include "engine/ways.h"
 
 namespace slipway::engine {
@@ -169,6 +170,10 @@ std::string situation_text(const View& view, const Spec& spec, const Memory& mem
              " is up in Slurm's eyes, but its machine is gone: it is set DOWN so that its jobs go on elsewhere, then "
              "it recovers.";
     case Situation::broken:
+      if (memory.pools[node.pool].held && is_hold(node.reason)) {
+        return name + " is held DOWN (" + node.reason + "), so that no job waits for it in vain." +
+               tried(spec, memory, now, node.pool);
+      }
       return name + " is lost" + (node_memory.last_failure.empty() ? "" : " (" + node_memory.last_failure + ")") +
              ": Slurm is told to power it down; then " + on +
              " is terminated and the node sleeps, ready for the next job.";

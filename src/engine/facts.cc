@@ -94,7 +94,7 @@ Age age_while_powering_up(Round& round, const Work& work) {
   const NodeMemory& memory = *work.memory;
   const Spec::Pool& pool = round.spec.pools[round.node(work).pool];
   // Nothing registers with a slurmctld that is away.
-  const TimePoint begun = std::max({memory.bound_at, memory.wanted_since, round.memory.slurm_back_at});
+  const TimePoint begun = std::max({memory.bound_at, memory.wanted_since, round.view.slurm_since});
   const Duration patience = pool.register_timeout > Duration::zero() ? pool.register_timeout : Duration(60'000);
   const TimePoint overdue_at = begun + patience + round.crowd();
   if (round.now >= overdue_at) return Age::overdue;

@@ -8,7 +8,7 @@
 //   denied           the provider                          the pool               30 s to 5 min   next pool; a person
 //   must act bad_config       the provider                          the way                1 to 10 min     next way,
 //   next pool; a person must act transient        the provider or the network           the way                1 s to 1
-//   min    the same again; after a minute as no_capacity outcome_unknown  no answer                             the
+//   min    the same again; after 20 s as no_capacity outcome_unknown  no answer                             the
 //   way                1 s to 1 min    look, then the same token again boot_failed      the agent's or the provider's
 //   word    the way, when over a fifth fails        another machine at once; when paused: next way, next pool
 //   never_joined     Spec::Pool::boot_timeout              as boot_failed

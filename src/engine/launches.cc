@@ -48,7 +48,7 @@ void credit_untokened(Round& round) {
     if (anew == !memory.credited_to.empty()) return;
     for (auto& [token, launch] : open) {
       if (anew ? launch->pool != instance.pool || launch->market != instance.market ||
-                     launch->visible >= launch->count || memory.first_seen < launch->at
+                     launch->visible >= launch->count || memory.first_seen <= launch->at
                : *token != memory.credited_to) {
         continue;
       }
@@ -95,7 +95,7 @@ bool settled(Round& round, LaunchMemory& launch) {
   }
   if (launch.answered && launch.answered_at == TimePoint{}) launch.answered_at = round.now;
   const Duration patience =
-      launch.answered ? round.spec.consistency_delay + round.spec.update_patience : answer_patience;
+      launch.answered ? round.spec.launch_delay + round.spec.consistency_delay + round.spec.update_patience : answer_patience;
   const TimePoint over_at = (launch.answered ? launch.answered_at : launch.at) + patience;
   // An old or partial listing proves nothing about what it doesn't show.
   const bool looked = round.view.instances_complete && round.view.instances_as_of >= over_at;
@@ -264,7 +264,9 @@ void launch_answered(Memory& memory, const Spec& spec, std::string_view token, u
   if (launch.count == 0) memory.launches.erase(it);
   if (asked.pool >= spec.pools.size()) return;
   const uint32_t account = spec.pools[asked.pool].account;
-  if (account < memory.accounts.size()) memory.accounts[account].throttled = 0;
+  const bool slowed = std::any_of(refusals.begin(), refusals.end(),
+                                  [](const Refusal& refusal) { return refusal.error.code == ErrorCode::throttled; });
+  if (account < memory.accounts.size() && !slowed) memory.accounts[account].throttled = 0;
   for (const Refusal& refusal : refusals) refuse(memory, spec, asked.pool, asked.market, asked.ways, refusal, now);
   if (accepted < asked.count && refusals.empty()) {
     // It must not be repeated at once for ever.
@@ -303,6 +305,7 @@ void trouble_reported(Memory& memory, const Spec& spec, const Trouble& trouble, 
   }
   const std::vector<uint32_t> ways = launch == nullptr ? std::vector<uint32_t>{} : launch->ways;
   if (launch != nullptr) {
+    launch->refused = true;
     const uint32_t missing = launch->count - std::min(launch->count, launch->visible);
     launch->count -= trouble.count == 0 ? missing : std::min(missing, trouble.count);
     if (launch->count == 0) memory.launches.erase(token);

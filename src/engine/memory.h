@@ -114,7 +114,8 @@ struct PoolMemory {
   bool held = false;        // its sleeping nodes are drained, because it has no way to get machines
   TimePoint held_since{};
   TimePoint spare_since{};     // spare machines are left to Slurm from then on
-  uint32_t spare = 0;          // machines that are there or on their way and that nothing wants, after the last round
+  uint32_t unneeded = 0;       // machines that are ready or on their way and that nothing wants, after the last round;
+  uint32_t spare = 0;          // of them, those that are ready for names of a held pool
   TimePoint hold_told_at{};          // Slurm was told last, to drain or undrain them
   std::vector<std::string> unnoted;  // refusals that are not yet among the notes
 };
@@ -152,8 +153,6 @@ struct NodeHints {
 };
 
 struct Memory {
-  bool slurm_away = false;    // it didn't answer in the last round
-  TimePoint slurm_back_at{};  // it answers again since then: what waits for it has begun anew
   TimePoint first_round{};  // when this memory began; silence counts from here
   uint64_t round = 0;
   std::unordered_map<std::string, LaunchMemory> launches;  // by token

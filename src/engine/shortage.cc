@@ -43,6 +43,22 @@ void comment(Round& round, JobId job, const std::string& text) {
   tell_comment(round, job, text);
 }
 
+// DOWN is enough: it takes the job away, and the node isn't picked before the pool opens. POWER_DOWN would bring it back
+// to sleep, where Slurm picks it at once for the same job.
+bool hold(Round& round, Work& work) {
+  NodeMemory& memory = *work.memory;
+  const TimePoint again = memory.told_at + round.spec.update_patience;
+  if (memory.told_at != TimePoint{} && round.now < again) {
+    round.due(again);
+    return false;
+  }
+  memory.told_at = round.now;
+  memory.held = true;
+  round.due(round.now + round.spec.update_patience);
+  round.tells_of(Tell::down, hold_reason(round, round.node(work).pool), true).nodes.push_back(round.node(work).name);
+  return true;
+}
+
 // Whether Slurm starts the work's job elsewhere when it loses the node. Unknown as long as nobody has looked.
 bool may_be_given_back(Round& round, const Work& work) {
   if (work.job_place != nothing && round.view.jobs[work.job_place].requeueable) return true;
@@ -106,12 +122,12 @@ void judge(Round& round, PoolIndex p) {
   const TimePoint retry = first_retry(memory);
   if (round.now < retry) return round.due(retry);
   // Whose need would a machine be? That must be known of this moment.
+  round.plan.jobs_wanted = true;
   if (round.view.jobs_as_of < retry && round.now < retry + jobs_patience) {
-    round.plan.jobs_wanted = true;
     round.due(round.now + round.spec.update_patience);
     return;
   }
-  if (memory.spare > 0) return;  // what is there goes first
+  if (memory.unneeded > 0) return;  // what is there goes first
   if (somebody_waits(round, p)) return try_one(round, p);
   if (std::all_of(memory.ways.begin(), memory.ways.end(), [](const WayMemory& way) { return way.probe.empty(); })) {
     end_hold(round, p, "nobody waits for it; the next launch tries one machine first");
@@ -149,6 +165,15 @@ void hold_sleepers(Round& round) {
     round.memory.pools[node.pool].hold_told_at = round.now;
     round.due(round.now + round.spec.update_patience);
   }
+}
+
+// By place in View::jobs: whether a node of the job is of a pool that gets no machines.
+std::vector<bool> who_waits_in_vain(const Round& round) {
+  std::vector<bool> in_vain(round.view.jobs.size(), false);
+  for (const auto& [w, place] : round.job_works) {
+    if (round.memory.pools[round.node(round.works[w]).pool].held) in_vain[place] = true;
+  }
+  return in_vain;
 }
 
 // A pool of its is as if nothing had happened.
@@ -195,9 +220,7 @@ void give_back(Round& round, PoolIndex p, const std::vector<uint32_t>& works) {
       if (work.job != 0 && (waiting.empty() || waiting.back() != work.job)) waiting.push_back(work.job);
       continue;
     }
-    work.memory->recovering = true;
-    work.memory->last_failure = why;
-    if (!round.tell(work, Tell::down, std::string(our_reason) + "no machine: " + why)) continue;
+    if (!hold(round, work)) continue;
     round.note("node_given_back", work, round.node(work).name.str() + " can't be had: " + why);
     if (work.job != 0 && (jobs.empty() || jobs.back() != work.job)) jobs.push_back(work.job);
   }
@@ -234,6 +257,17 @@ void tell_jobs(Round& round) {
   const bool any_told = std::any_of(round.memory.jobs.begin(), round.memory.jobs.end(),
                                     [](const auto& entry) { return !entry.second.told.empty(); });
   const TimePoint next = round.view.jobs_as_of + look_at_told;
+  const bool fresh = round.view.jobs_as_of != round.memory.jobs_told_at;
+  if (round.view.jobs_as_of == TimePoint{}) round.plan.jobs_wanted = true;  // once, for what a daemon before us said
+  const std::vector<bool> in_vain = any_told || fresh ? who_waits_in_vain(round) : std::vector<bool>{};
+  for (size_t place = 0; place < in_vain.size(); ++place) {
+    const JobView& job = round.view.jobs[place];
+    const auto memory = round.memory.jobs.find(job.id);
+    const bool by_us = memory != round.memory.jobs.end() && !memory->second.told.empty();
+    // Or by a daemon before us.
+    const bool before = fresh && std::string_view(job.told).starts_with(our_reason);
+    if ((by_us || before) && (job.running || !in_vain[place])) comment(round, job.id, "");
+  }
   if (any_told) round.due(std::max(next, round.now + Duration(1'000)));
   if (any_told && round.now >= next) round.plan.jobs_wanted = true;
   // Anew when the jobs were looked at, or when a pause began.
@@ -257,13 +291,7 @@ void tell_jobs(Round& round) {
       comment(round, job.id, "");
     }
   }
-  if (round.memory.jobs.empty()) return;
-  for (const JobView& job : round.view.jobs) {
-    const auto memory = round.memory.jobs.find(job.id);
-    if (memory == round.memory.jobs.end() || memory->second.told.empty() || !job.running) continue;
-    comment(round, job.id, "");
-  }
-  forget_ended(round);
+  if (!round.memory.jobs.empty()) forget_ended(round);
 }
 
 }  // namespace slipway::engine

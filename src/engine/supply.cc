@@ -186,6 +186,13 @@ void bind_waiting(Round& round, Lot& lot) {
   lot.fillable -= count;
 }
 
+bool is_probe(const Round& round, PoolIndex p, uint32_t instance) {
+  const std::vector<WayMemory>& ways = round.memory.pools[p].ways;
+  return std::any_of(ways.begin(), ways.end(), [&](const WayMemory& way) {
+    return !way.probe.empty() && way.probe == round.view.instances[instance].launch_token;
+  });
+}
+
 // Those that joined stay first, then the older ones; beyond the want, the newest go first.
 void shed_surplus(Round& round, PoolIndex p, Lot& lot, size_t wanted) {
   std::sort(lot.coming.begin(), lot.coming.end(), [&](uint32_t a, uint32_t b) {
@@ -197,10 +204,15 @@ void shed_surplus(Round& round, PoolIndex p, Lot& lot, size_t wanted) {
   supply.insert(supply.end(), lot.coming.begin(), lot.coming.end());
   const size_t needed = std::min<size_t>(supply.size(), wanted + lot.extra + round.pools[p].maybe_wanted);
   for (size_t k = 0; k < needed; ++k) round.seats[supply[k]].memory->unneeded_since = TimePoint{};
-  if (round.now >= round.memory.pools[p].spare_since) {
-    round.memory.pools[p].spare += static_cast<uint32_t>(supply.size() - needed);
+  round.memory.pools[p].unneeded += static_cast<uint32_t>(supply.size() - needed);
+  // One that is ready serves others by a name of a held pool; one that may never come does not.
+  for (size_t k = needed; k < lot.waiting.size() && round.now >= round.memory.pools[p].spare_since; ++k) {
+    round.memory.pools[p].spare += is_probe(round, p, supply[k]) ? 0 : 1;
   }
-  for (size_t k = supply.size(); k > needed; --k) unneeded(round, supply[k - 1], "nothing wants it");
+  for (size_t k = supply.size(); k > needed; --k) {
+    if (is_probe(round, p, supply[k - 1])) continue;  // it must be able to prove something first
+    unneeded(round, supply[k - 1], "nothing wants it");
+  }
 }
 
 // Wants that come one after another wait a moment for each other.
@@ -378,7 +390,7 @@ void bind_and_launch(Round& round) {
   for (PoolIndex p = 0; p < round.pools.size(); ++p) {
     charge_nodes(round, p);
     give_up(round, p);
-    round.memory.pools[p].spare = 0;
+    round.memory.pools[p].spare = round.memory.pools[p].unneeded = 0;
     std::vector<Lot> lots = make_lots(round, p);
     for (Lot& lot : lots) serve_lot(round, p, lot);
   }

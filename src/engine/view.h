@@ -48,6 +48,7 @@ struct Spec {
   Duration surplus_grace{30'000};  // an instance that nothing wants is kept so long for the next job before it goes
   Duration agent_silence{75'000};  // an agent that says nothing for so long is lost
   Duration consistency_delay{0};   // provider: a new instance may be missing from listings for so long
+  Duration launch_delay{0};        // provider: an accepted launch's machines may take so long to exist or to be refused
   Duration update_patience{
       5'000};  // before an update of Slurm or a request to the provider that shows no effect is repeated
   Duration ghost_grace{
@@ -109,6 +110,7 @@ struct JobView {
   std::vector<NodeName> nodes;  // the nodes it has been given and waits for, or runs on
   bool running = false;
   bool requeueable = false;  // Slurm starts it again when it loses a node: a batch job without --no-requeue
+  std::string told = {};     // our comment on it, if any
 };
 
 // A job that waits for nodes to be free or usable.
@@ -121,6 +123,7 @@ struct PendingJob {
 struct View {
   bool slurm_known = false;  // slurmctld answered at least once and its last poll did not fail
   TimePoint slurm_as_of{};
+  TimePoint slurm_since{};          // it has answered every look since then
   std::vector<NodeView> nodes;      // every node that slurmctld knows
   bool instances_complete = false;  // the last listing was complete
   TimePoint instances_as_of{};

@@ -63,7 +63,8 @@ void wake(Round& round, PoolIndex p, size_t missing) {
     const auto it = round.memory.nodes.find(node.name);
     // One that has just fallen asleep is remembered until the end of this round.
     const bool forgotten = it == round.memory.nodes.end() ||
-                           (it->second.round != round.memory.round && it->second.power_up_told_at == TimePoint{});
+                           (it->second.round != round.memory.round &&
+                            round.now >= it->second.power_up_told_at + round.spec.update_patience);
     if (forgotten) sleepers.push_back(i);
   }
   missing = std::min(missing, sleepers.size());

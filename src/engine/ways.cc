@@ -6,7 +6,7 @@ namespace slipway::engine {
 namespace {
 
 // A passing trouble that lasts for so long, and so many times in a row, is none.
-constexpr Duration passing_longest{60'000};
+constexpr Duration passing_longest{20'000};
 constexpr uint32_t passing_max = 3;
 
 uint64_t fnv(std::string_view text, uint64_t seed) {

@@ -126,6 +126,7 @@ cloud::Capabilities Cloud::capabilities() const {
   const bool local = options.character == Character::local;
   cloud::Capabilities capabilities;
   if (!local) capabilities.consistency_delay = options.consistency;
+  if (state_->batch()) capabilities.launch_delay = options.late_error.longest;
   capabilities.terminate_batch_max = options.terminate_max;
   capabilities.names_instances_at_launch = !state_->batch();
   if (!local) capabilities.launch_window = {.quiet = window_quiet, .longest = window_longest};

@@ -39,7 +39,7 @@ bool is_between(engine::Situation situation) {
 
 bool ends_waiting(model::SlurmNodeState state) {
   const bool down = state.base == model::NodeBase::down || state.base == model::NodeBase::error;
-  if (down && !state.has(model::node_powering_up)) return true;
+  if (down) return true;  // the job has lost it, or is about to
   // POWER_UP isn't among them: it stays with a node that came up before slurmctld looked at the request.
   constexpr uint32_t not_yet = model::node_powered_down | model::node_powering_up | model::node_powering_down |
                                model::node_not_responding;
@@ -336,6 +336,7 @@ void Daemon::slurm_answered(TimePoint as_of) {
   if (!seen_nodes_.empty() || !view_.slurm_known) dirty_ = true;
   for (auto& [index, node] : seen_nodes_) view_.nodes[index] = std::move(node);
   seen_nodes_.clear();
+  if (!view_.slurm_known) view_.slurm_since = as_of;
   view_.slurm_known = true;
   view_.slurm_as_of = as_of;
   if (std::exchange(world_.jobs_changed, false)) copy_jobs();
@@ -818,6 +819,9 @@ void Daemon::execute(engine::Plan plan, size_t from) {
     if (!step(plan, position - 1)) return;
     slurm::JobUpdate update;
     update.change = change_of(tell.what);
+    if (tell.what == engine::TellJob::requeue) {
+      for (const JobId job : tell.jobs) world_.invariants.job_moved(job);
+    }
     update.jobs = tell.jobs;
     update.text = tell.text;
     queue(std::move(update));
@@ -865,7 +869,7 @@ void Daemon::launched(engine::PoolIndex pool, const std::string& token, uint32_t
   } else {
     std::vector<engine::Refusal> refusals;
     for (const auto& refusal : receipt->refusals) refusals.push_back({refusal.offer, refusal.error});
-    if (receipt->accepted < count) world_.invariants.refusal_heard(pool);
+    if (receipt->accepted < count || !receipt->refusals.empty()) world_.invariants.refusal_heard(pool);
     // A receipt without a machine is a refusal like any other; one that says no reason must not be repeated at once.
     if (receipt->accepted == 0 && refusals.empty()) {
       engine::launch_failed(memory_, world_.spec, token,

@@ -136,6 +136,10 @@ void Invariants::call_made() {
 void Invariants::launch_sent(const engine::Launch& launch) {
   Pool& pool = pools_[launch.pool];
   const auto& spec = world_.spec.pools[launch.pool];
+  // A job that is placed by itself is launched by itself.
+  if (!launch.placement.empty() && pool.placements.insert(launch.placement).second) {
+    pool.reasons.push_back(world_.now());
+  }
   pool.calls.push_back(world_.now());
   in_flight_[launch.token] = {launch.pool, launch.count};
   const uint32_t calls = recent(pool.calls, world_.now());
@@ -302,6 +306,13 @@ void Invariants::eviction_noticed(uint32_t machine) {
   at(machine).noticed_at = world_.now();
   justify(world_.cloud.machines()[machine].pool);
   not_good(machine);
+}
+
+void Invariants::job_moved(JobId job) {
+  const auto found = world_.slurm.all_jobs().find(job);
+  if (found == world_.slurm.all_jobs().end()) return;
+  // It may need machines of another market than those that come for its nodes, wherever Slurm places it.
+  for (Pool& pool : pools_) pool.justified += found->second.request.nodes;
 }
 
 void Invariants::agent_failed(uint32_t machine) {

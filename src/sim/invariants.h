@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,7 @@ class Invariants {
   void machine_made(uint32_t machine);
   void machine_ended(uint32_t machine);
   void eviction_noticed(uint32_t machine);
+  void job_moved(JobId job);  // by us, away from a machine that is taken
   void name_taken(uint32_t machine, uint32_t node);
   void agent_failed(uint32_t machine);
   void node_changed(uint32_t node, model::SlurmNodeState before, model::SlurmNodeState after);
@@ -89,6 +91,7 @@ class Invariants {
     uint64_t lost = 0;  // machines of launches whose answer nobody heard
     uint32_t good = 0;
     std::vector<TimePoint> calls;    // of the last minute
+    std::set<std::string> placements;  // that launches named, ever
     std::vector<TimePoint> reasons;  // why a call may be made, of the last minute
   };
   void broken(const char* rule, std::string text, About about);

@@ -116,6 +116,7 @@ engine::JobView view_of(const Job& job, const std::vector<engine::NodeView>& nod
   for (const uint32_t node : job.nodes) view.nodes.push_back(nodes[node].name);
   view.running = job.state == JobState::running;
   view.requeueable = job.request.batch && job.request.requeue;
+  view.told = job.comment;
   return view;
 }
 

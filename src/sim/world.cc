@@ -15,6 +15,7 @@ constexpr Duration lease_tried_every{1'000};
 engine::Spec spec_of(const WorldOptions& options) {
   engine::Spec spec = engine::make_spec(options.cluster);
   spec.consistency_delay = options.cloud.consistency;
+  if (options.cloud.character == Character::batch) spec.launch_delay = options.cloud.late_error.longest;
   if (!options.cluster.launch_window && options.cloud.character != Character::local) {
     spec.launch_window = {Duration(1'000), Duration(5'000)};
   }

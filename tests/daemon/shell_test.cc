@@ -108,7 +108,7 @@ TEST_F(ShellTest, AHintBecomesRunningNodesQuickly) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(700));
   EXPECT_EQ(cloud_.launched(), 4u);
   EXPECT_EQ(cloud_.launch_calls, 1) << "one call launches them all";
-  EXPECT_EQ(slurm_.job_polls, 0) << "the hint said which job wants them";
+  EXPECT_LE(slurm_.job_polls, 1) << "but for the one at the start: the hint said which job wants them";
   ASSERT_TRUE(until([&] { return situation("cpu-0004") == engine::Situation::serving; }));
   for (const auto& [id, agent] : agents_) {
     EXPECT_EQ(agent->welcome->munge_key, "munge");

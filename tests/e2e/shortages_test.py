@@ -238,7 +238,7 @@ class Capacity(harness.E2E):
     def test_job_that_may_not_be_requeued_keeps_its_nodes(self):
         with harness.Cluster(TWO_POOLS) as c:
             c.slipway("chaos", "capacity", "0", "--pool", "a")
-            job = c.sbatch("-N2", "--no-requeue", script="srun hostname | sort -u")
+            job = c.sbatch("-N2", "--exclusive", "--no-requeue", script="srun hostname | sort -u")
             c.wait(lambda: comment(c, job).startswith("slipway:"), 20, lambda: f"a comment on {c.job(job)}\n{history(c)}")
             other = c.sbatch("-N2", script="srun hostname | sort -u")
             c.wait_job(other, timeout=15)

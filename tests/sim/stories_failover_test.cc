@@ -212,7 +212,7 @@ TEST(FailoverStories, ASlurmctldThatDiesWhileMachinesBoot) {
   for (const bool lose_unsaved : {false, true}) {
     Story story(on_ec2({a_pool("cpu", 6)}));
     const JobId job = story.submit({.nodes = 4});
-    story.run_for(seconds(15));
+    ASSERT_TRUE(story.until([&] { return story.noted("node_bound") > 0; }, start_longest));
     story.world.slurm_stops(lose_unsaved);
     story.happened();
     story.run_for(minutes(2));
@@ -230,7 +230,7 @@ TEST(FailoverStories, ASlurmctldThatIsAwayKillsNoJob) {
   Story story(on_ec2({a_pool("cpu", 6)}));
   const JobId job = story.submit({.nodes = 4, .runs = minutes(30)});
   ASSERT_TRUE(story.until_runs(job, start_longest));
-  story.run_for(minutes(1));  // slurmctld has saved that it runs
+  story.run_for(minutes(6));  // slurmctld has saved that it runs
   story.world.slurm_stops(true);
   story.happened();
   story.run_for(minutes(20));

@@ -56,8 +56,8 @@ TEST(ScaleStories, AReadyMachineIsNotKeptWaitingByTheOthers) {
       [&] {
         for (uint32_t m = 0; m < story.machines(); ++m) {
           const auto& agent = story.world.agents.machine(m);
-          const bool waits = agent.ready && story.world.agents.server_of(agent.node == nobody ? 0 : agent.node) != m &&
-                             !agent.slurmd;
+          const bool waits =
+              agent.ready && story.world.agents.server_of(agent.node == nobody ? 0 : agent.node) != m && !agent.slurmd;
           if (!waits) waits_since[m] = {};
           if (waits && waits_since[m] == TimePoint{}) waits_since[m] = story.world.now();
           if (waits) longest = std::max(longest, story.world.now() - waits_since[m]);
@@ -267,7 +267,8 @@ TEST(ScaleStories, RecycledAddressesConfuseNobody) {
   for (int round = 0; round < 6; ++round) {
     const JobId wide = story.submit({.nodes = 3, .runs = minutes(2)});
     const JobId other = story.submit({.nodes = 2, .runs = minutes(5)});
-    ASSERT_TRUE(story.until([&] { return story.is(wide, JobState::done) && story.is(other, JobState::done); }, minutes(10)));
+    ASSERT_TRUE(
+        story.until([&] { return story.is(wide, JobState::done) && story.is(other, JobState::done); }, minutes(10)));
     EXPECT_EQ(story.job(wide).restarts + story.job(other).restarts, 0u);
     story.run_for(minutes(1 + round % 3));
   }

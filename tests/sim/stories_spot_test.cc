@@ -138,9 +138,8 @@ TEST(SpotStories, AWaveOfEvictionsIsAHandfulOfLaunches) {
   EXPECT_LE(story.launches.size() - before, 8u);  // of spot machines, in vain, and then on demand; not forty
   EXPECT_TRUE(story.until(
       [&] {
-        return std::all_of(jobs.begin(), jobs.end(), [&](JobId job) {
-          return story.job(job).restarts == 1 && story.is(job, JobState::running);
-        });
+        return std::all_of(jobs.begin(), jobs.end(),
+                           [&](JobId job) { return story.job(job).restarts == 1 && story.is(job, JobState::running); });
       },
       notice + seconds(40)));
   EXPECT_LT(story.world.now() - told, notice + seconds(40));

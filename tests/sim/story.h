@@ -19,11 +19,11 @@
 
 namespace slipway::sim {
 
+using model::Market;
 using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
-using model::Market;
 
 inline model::Pool a_pool(const std::string& name, uint32_t max) {
   model::Pool pool;
@@ -107,7 +107,7 @@ class Story {
   Story(const Story&) = delete;
   Story& operator=(const Story&) = delete;
 
-  std::vector<Launch> launches;  // calls that were decided, in order
+  std::vector<Launch> launches;                            // calls that were decided, in order
   std::vector<std::pair<TimePoint, size_t>> terminations;  // calls, and how many machines each named
   std::vector<Note> notes;
   std::vector<Down> downs;
