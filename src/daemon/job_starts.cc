@@ -8,11 +8,14 @@ bool ends_waiting(model::SlurmNodeState state) {
   const bool down = state.base == model::NodeBase::down || state.base == model::NodeBase::error;
   if (down) return true;  // the job has lost it, or is about to
   // POWER_UP isn't among them: it stays with a node that came up before slurmctld looked at the request.
-  constexpr uint32_t not_yet = model::node_powered_down | model::node_powering_up | model::node_powering_down | model::node_not_responding;
+  constexpr uint32_t not_yet =
+      model::node_powered_down | model::node_powering_up | model::node_powering_down | model::node_not_responding;
   return (state.flags & not_yet) == 0;
 }
 
-JobStarts::~JobStarts() { loop_.cancel(timer_); }
+JobStarts::~JobStarts() {
+  loop_.cancel(timer_);
+}
 
 void JobStarts::add(std::unique_ptr<Channel> channel, slurm::Hint hint) {
   if (waiting_.size() >= options_.waiting_max || hint.nodes.empty()) {

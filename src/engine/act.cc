@@ -116,6 +116,11 @@ void on_wanted(Round& round, uint32_t w, bool entered) {
     boot_failed(round, work, why);
   }
   memory.bound = InstanceId();
+  // Somebody asked for its end before it came up: nobody waits for it, and Slurm would wait for the boot.
+  if (round.node(work).slurm.has(model::node_power_down_requested) && !work.facts.busy) {
+    round.tell(work, Tell::down, std::string(our_reason) + "powered down before it was up");
+    return;
+  }
   if (entered && before != Situation::booting && before != Situation::stuck && before != Situation::overdue) {
     round.note("node_wanted", work, "Slurm wants " + name_of(round, work));
   }
@@ -276,8 +281,8 @@ void act(Round& round, uint32_t w) {
       on_up(round, work, entered);
       if (entered) {
         const TimePoint idle = std::max(round.node(work).last_busy, memory.up_since);
-        const std::string why = work.evicting ? "its provider takes its machine anyway"
-                                              : "idle for " + seconds_since(idle, round.now);
+        const std::string why =
+            work.evicting ? "its provider takes its machine anyway" : "idle for " + seconds_since(idle, round.now);
         round.note("node_reclaimed", work, name_of(round, work) + " is taken back: " + why);
       }
       if (!round.node(work).slurm.has(model::node_power_down_requested)) round.tell(work, Tell::power_down);

@@ -10,6 +10,8 @@ namespace {
 using model::InstanceState;
 
 bool sleeps(const NodeView& node) {
+  constexpr uint32_t asleep = model::node_cloud | model::node_powered_down;
+  if (node.slurm.flags == asleep && node.slurm.base == model::NodeBase::idle) return true;  // nearly always
   return power_of(node.slurm) == Power::down && health_of(node.slurm) != Health::down;
 }
 

@@ -30,8 +30,8 @@ void order_tells(Plan& plan) {
   std::vector<TellSlurm> ordered;
   size_t down = 0;
   for (const TellSlurm& tell : plan.tells) down += tell.what == Tell::down ? 1 : 0;
-  for (const Tell what : {Tell::hold, Tell::down, Tell::power_down, Tell::power_up, Tell::resume, Tell::hold_resumed,
-                          Tell::drain}) {
+  for (const Tell what :
+       {Tell::hold, Tell::down, Tell::power_down, Tell::power_up, Tell::resume, Tell::hold_resumed, Tell::drain}) {
     const bool merge = what == Tell::down && down > down_reasons_max;
     if (merge) {
       ordered.push_back(

@@ -68,8 +68,8 @@ struct Terminate {
   InstanceId instance;
   std::string reason;
 };
-// As slurm::NodeChange, but for hold: DOWN too, for nodes that sleep and shall not be picked. In the order in which a plan
-// has them: first sleepers are held, so that a job that loses its nodes then isn't given those.
+// As slurm::NodeChange, but for hold: DOWN too, for nodes that sleep and shall not be picked. In the order in which a
+// plan has them: first sleepers are held, so that a job that loses its nodes then isn't given those.
 enum class Tell : uint8_t { hold, down, power_down, power_up, resume, hold_resumed, drain };
 struct TellSlurm {
   Tell what = Tell::resume;

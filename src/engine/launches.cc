@@ -93,9 +93,11 @@ bool settled(Round& round, LaunchMemory& launch) {
     }
     return true;
   }
+  round.pools[launch.pool].unanswered |= !launch.answered;
   if (launch.answered && launch.answered_at == TimePoint{}) launch.answered_at = round.now;
-  const Duration patience =
-      launch.answered ? round.spec.launch_delay + round.spec.consistency_delay + round.spec.update_patience : answer_patience;
+  const Duration patience = launch.answered
+                                ? round.spec.launch_delay + round.spec.consistency_delay + round.spec.update_patience
+                                : answer_patience;
   const TimePoint over_at = (launch.answered ? launch.answered_at : launch.at) + patience;
   // An old or partial listing proves nothing about what it doesn't show.
   const bool looked = round.view.instances_complete && round.view.instances_as_of >= over_at;

@@ -113,10 +113,10 @@ struct PoolMemory {
   TimePoint launched_at{};  // the last launch was decided
   bool held = false;        // its sleeping nodes are drained, because it has no way to get machines
   TimePoint held_since{};
-  TimePoint spare_since{};     // spare machines are left to Slurm from then on
-  uint32_t unneeded = 0;       // machines that are ready or on their way and that nothing wants, after the last round;
-  uint32_t spare = 0;          // of them, those that are ready for names of a held pool
-  TimePoint hold_told_at{};          // Slurm was told last, to drain or undrain them
+  TimePoint spare_since{};   // spare machines are left to Slurm from then on
+  uint32_t unneeded = 0;     // machines that are ready or on their way and that nothing wants, after the last round;
+  uint32_t spare = 0;        // of them, those that are ready for names of a held pool
+  TimePoint hold_told_at{};  // Slurm was told last, to drain or undrain them
   std::vector<std::string> unnoted;  // refusals that are not yet among the notes
 };
 

@@ -56,10 +56,11 @@ struct PoolRound {
   uint32_t up = 0;            // usable nodes that are up
   uint32_t coming_up = 0;     // nodes that power up, or were told to
   uint32_t boots_failed = 0;  // of machines without a name, in this round
-  uint32_t usable = 0;       // nodes of a held pool that Slurm may pick, or is about to
-  uint32_t sleeping = 0;     // of those, looked at so far
-  uint32_t resuming = 0;     // of those, on their way to sleep
-  bool any_drained = false;  // by us, a sleeping node
+  uint32_t usable = 0;        // nodes of a held pool that Slurm may pick, or is about to
+  uint32_t sleeping = 0;      // of those, looked at so far
+  uint32_t resuming = 0;      // of those, on their way to sleep
+  bool any_drained = false;   // by us, a sleeping node
+  bool unanswered = false;    // a launch whose answer hasn't come
   bool unheard = false;       // a running machine from before our start has not spoken yet
   uint64_t ids = 0;           // of its listed instances; see launch_token()
   std::string last_failure;
@@ -86,7 +87,7 @@ struct Round {
     uint32_t job = 0;  // into View::jobs
   };
   std::vector<JobWork> job_works;     // works of view.jobs' nodes, in that order
-  std::vector<uint32_t> untokened;                 // instances whose provider can't tell their launch
+  std::vector<uint32_t> untokened;    // instances whose provider can't tell their launch
   std::vector<uint32_t> evicting;     // instances with a notice
   std::vector<uint32_t> departing;    // works whose machines are to go, in one call
   std::vector<int8_t> may_terminate;  // by account: -1 not asked yet in this round
@@ -149,7 +150,7 @@ void open_pools(Round& round);
 void hold_short_pools(Round& round);
 void give_back(Round& round, PoolIndex pool, const std::vector<uint32_t>& works);
 bool is_drain(std::string_view reason);  // a node's reason is that of an eviction
-bool is_hold(std::string_view reason);  // a node's reason is that of a hold
+bool is_hold(std::string_view reason);   // a node's reason is that of a hold
 std::string hold_reason(const Round& round, PoolIndex pool);
 void tell_jobs(Round& round);
 // Sends one launch, as far as the API's budget goes; false: not now.

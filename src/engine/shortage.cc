@@ -43,8 +43,8 @@ void comment(Round& round, JobId job, const std::string& text) {
   tell_comment(round, job, text);
 }
 
-// DOWN is enough: it takes the job away, and the node isn't picked before the pool opens. POWER_DOWN would bring it back
-// to sleep, where Slurm picks it at once for the same job.
+// DOWN is enough: it takes the job away, and the node isn't picked before the pool opens. POWER_DOWN would bring it
+// back to sleep, where Slurm picks it at once for the same job.
 bool hold(Round& round, Work& work) {
   NodeMemory& memory = *work.memory;
   const TimePoint again = memory.told_at + round.spec.update_patience;
@@ -108,8 +108,8 @@ void begin_hold(Round& round, PoolIndex p) {
   memory.hold_told_at = TimePoint{};
   round.plan.notes.push_back({.kind = "pool_short",
                               .pool = p,
-                              .message = "pool " + round.spec.pools[p].name.str() + " gets no machines: " +
-                                         why_short(memory, round.spec.pools[p]) +
+                              .message = "pool " + round.spec.pools[p].name.str() +
+                                         " gets no machines: " + why_short(memory, round.spec.pools[p]) +
                                          "; its sleeping nodes are held, next attempt in " +
                                          to_short(first_retry(memory) - round.now)});
   round.due(first_retry(memory));
@@ -181,7 +181,8 @@ bool has_capacity(const Round& round, const PendingJob& job) {
   return std::any_of(job.pools.begin(), job.pools.end(), [&](PoolIndex p) {
     if (!round.known_pool(p)) return false;
     const PoolMemory& pool = round.memory.pools[p];
-    return !pool.held && std::none_of(pool.ways.begin(), pool.ways.end(), [](const WayMemory& way) { return way.open; });
+    return !pool.held &&
+           std::none_of(pool.ways.begin(), pool.ways.end(), [](const WayMemory& way) { return way.open; });
   });
 }
 
@@ -286,7 +287,8 @@ void tell_jobs(Round& round) {
     if (++told > jobs_told_max) break;
     if (waits_for_us) {
       // While one machine is being tried, what was said still is as true as can be.
-      if (is_short(round.memory.pools[job.pools.front()], round.now)) comment(round, job.id, comment_of(round, job.pools.front()));
+      if (is_short(round.memory.pools[job.pools.front()], round.now))
+        comment(round, job.id, comment_of(round, job.pools.front()));
     } else if (std::string_view(job.told).starts_with(our_reason) && has_capacity(round, job)) {
       comment(round, job.id, "");
     }

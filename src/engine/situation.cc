@@ -90,26 +90,6 @@ Situation while_powering_down(const Facts& facts) {
 
 }  // namespace
 
-Power power_of(model::SlurmNodeState state) {
-  if (state.base == NodeBase::future) return Power::down;
-  if (state.has(model::node_powering_down)) return Power::powering_down;
-  if (state.has(model::node_powering_up)) return Power::powering_up;
-  // A job has the node: slurmctld's power saving thread, which looks once a second, is about to wake it. And a machine
-  // that registers before that look is accepted, so there is nothing to wait for.
-  const bool promised = state.base == NodeBase::allocated || state.base == NodeBase::mixed;
-  if (state.has(model::node_powered_down)) return promised ? Power::powering_up : Power::down;
-  return Power::up;
-}
-
-Health health_of(model::SlurmNodeState state) {
-  if (state.base == NodeBase::down || state.base == NodeBase::error || state.has(model::node_fail) ||
-      state.has(model::node_invalid_reg)) {
-    return Health::down;
-  }
-  if (state.base == NodeBase::unknown || state.has(model::node_not_responding)) return Health::not_responding;
-  return Health::good;
-}
-
 Situation classify(const Facts& facts) {
   switch (facts.power) {
     case Power::down:

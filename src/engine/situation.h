@@ -15,11 +15,27 @@ namespace slipway::engine {
 
 // What Slurm does with the node's power. From the flags alone, in the order that slurmctld gives them precedence.
 enum class Power : uint8_t { down, powering_up, up, powering_down };
-Power power_of(model::SlurmNodeState state);
+inline Power power_of(model::SlurmNodeState state) {
+  if (state.base == model::NodeBase::future) return Power::down;
+  if (state.has(model::node_powering_down)) return Power::powering_down;
+  if (state.has(model::node_powering_up)) return Power::powering_up;
+  // A job has the node: slurmctld's power saving thread, which looks once a second, is about to wake it. And a machine
+  // that registers before that look is accepted, so there is nothing to wait for.
+  const bool promised = state.base == model::NodeBase::allocated || state.base == model::NodeBase::mixed;
+  if (state.has(model::node_powered_down)) return promised ? Power::powering_up : Power::down;
+  return Power::up;
+}
 
 // Whether Slurm can use the node. `down` covers DOWN, ERROR and FAIL whoever caused it.
 enum class Health : uint8_t { good, not_responding, down };
-Health health_of(model::SlurmNodeState state);
+inline Health health_of(model::SlurmNodeState state) {
+  if (state.base == model::NodeBase::down || state.base == model::NodeBase::error || state.has(model::node_fail) ||
+      state.has(model::node_invalid_reg)) {
+    return Health::down;
+  }
+  if (state.base == model::NodeBase::unknown || state.has(model::node_not_responding)) return Health::not_responding;
+  return Health::good;
+}
 
 // The instance that the node is bound to, as the provider tells it. `unknown`: absent from an incomplete or too young
 // listing. `leaving`: the provider ends it, or we asked for that.

@@ -249,6 +249,11 @@ Choice choose_ways(Round& round, PoolIndex p, const Lot& lot) {
     if (!choice.ways.empty() && ways[w].market != ways[choice.ways.front()].market) break;
     switch (state_of(memory[w], round.now)) {
       case WayState::closed:
+        // After a failure one launch at a time, until a whole one has come.
+        if (memory[w].failures > 0 && round.pools[p].unanswered) {
+          if (choice.ways.empty() && choice.probe == SIZE_MAX) return choice;
+          break;
+        }
         choice.ways.push_back(w);
         break;
       case WayState::half_open:
@@ -380,6 +385,7 @@ bool send_launch(Round& round, Launch launch, const std::vector<uint32_t>& works
   round.plan.notes.push_back({.kind = "launch_requested", .pool = p, .message = std::move(text)});
   round.memory.pools[p].launched_at = round.now;
   round.pools[p].asked += launch.count;
+  round.pools[p].unanswered = true;
   for (const uint32_t w : works) round.works[w].memory->asked = true;
   round.plan.launches.push_back(std::move(launch));
   return true;
@@ -390,9 +396,12 @@ void bind_and_launch(Round& round) {
   for (PoolIndex p = 0; p < round.pools.size(); ++p) {
     charge_nodes(round, p);
     give_up(round, p);
-    round.memory.pools[p].spare = round.memory.pools[p].unneeded = 0;
+    const uint32_t spare = std::exchange(round.memory.pools[p].spare, 0);
+    round.memory.pools[p].unneeded = 0;
     std::vector<Lot> lots = make_lots(round, p);
     for (Lot& lot : lots) serve_lot(round, p, lot);
+    // Nodes of a held pool are freed or held by it, in the next round.
+    if (round.memory.pools[p].held && round.memory.pools[p].spare != spare) round.due(round.now + Duration(1));
   }
 }
 

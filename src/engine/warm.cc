@@ -62,9 +62,9 @@ void wake(Round& round, PoolIndex p, size_t missing) {
     if (node.slurm.base != model::NodeBase::idle) continue;
     const auto it = round.memory.nodes.find(node.name);
     // One that has just fallen asleep is remembered until the end of this round.
-    const bool forgotten = it == round.memory.nodes.end() ||
-                           (it->second.round != round.memory.round &&
-                            round.now >= it->second.power_up_told_at + round.spec.update_patience);
+    const bool forgotten =
+        it == round.memory.nodes.end() || (it->second.round != round.memory.round &&
+                                           round.now >= it->second.power_up_told_at + round.spec.update_patience);
     if (forgotten) sleepers.push_back(i);
   }
   missing = std::min(missing, sleepers.size());

@@ -90,9 +90,9 @@ class Invariants {
     uint64_t launched = 0;
     uint64_t lost = 0;  // machines of launches whose answer nobody heard
     uint32_t good = 0;
-    std::vector<TimePoint> calls;    // of the last minute
+    std::vector<TimePoint> calls;      // of the last minute
     std::set<std::string> placements;  // that launches named, ever
-    std::vector<TimePoint> reasons;  // why a call may be made, of the last minute
+    std::vector<TimePoint> reasons;    // why a call may be made, of the last minute
   };
   void broken(const char* rule, std::string text, About about);
   void justify(engine::PoolIndex pool, uint64_t machines = 1);

