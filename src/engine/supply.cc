@@ -397,11 +397,12 @@ void bind_and_launch(Round& round) {
     charge_nodes(round, p);
     give_up(round, p);
     const uint32_t spare = std::exchange(round.memory.pools[p].spare, 0);
-    round.memory.pools[p].unneeded = 0;
+    const uint32_t unneeded = std::exchange(round.memory.pools[p].unneeded, 0);
     std::vector<Lot> lots = make_lots(round, p);
     for (Lot& lot : lots) serve_lot(round, p, lot);
-    // Nodes of a held pool are freed or held by it, in the next round.
-    if (round.memory.pools[p].held && round.memory.pools[p].spare != spare) round.due(round.now + Duration(1));
+    // Nodes of a held pool are freed or held by them, and one machine is tried when none is left, in the next round.
+    const PoolMemory& memory = round.memory.pools[p];
+    if (memory.held && (memory.spare != spare || memory.unneeded != unneeded)) round.due(round.now + Duration(1));
   }
 }
 
