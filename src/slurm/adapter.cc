@@ -160,19 +160,18 @@ Result<void> run_job_command(const Adapter::Options& options, const JobUpdate& u
 }
 
 // Best effort from here on: a job that is missed starts a minute later.
-std::vector<JobId> jobs_on(const Adapter::Options& options, const std::vector<NodeName>& nodes) {
+std::vector<JobId> jobs_on(const Adapter::Options& options, const std::vector<NodeName>& nodes, const char* states) {
   std::vector<std::string> names;
   for (const auto& node : nodes) names.push_back(node.str());
   const std::string hostlist = compress_hostlist(names);
   if (hostlist.size() > argument_max) return {};
-  const auto text =
-      run(options, {"squeue", "-h", "-a", "-w", hostlist, "-t", "CONFIGURING,RUNNING,SUSPENDED", "-o", "%A"});
+  const auto text = run(options, {"squeue", "-h", "-a", "-w", hostlist, "-t", states, "-o", "%A"});
   return text ? parse_job_ids(*text) : std::vector<JobId>{};
 }
 
 // The jobs had nodes a moment ago, so one that is PENDING was requeued, whatever its reason says: Slurm passes through
 // None and Cleaning, for seconds, before BeginTime. While it is COMPLETING its start can't be set.
-void restart_requeued(const Adapter::Options& options, std::vector<JobId> jobs) {
+void restart_requeued(const Adapter::Options& options, std::vector<JobId> jobs, const std::string& start) {
   auto pause = requeue_look_first;
   for (int look = 0; look < requeue_looks && !jobs.empty(); ++look) {
     if (look > 0) std::this_thread::sleep_for(std::exchange(pause, pause * 3 / 2));
@@ -184,9 +183,14 @@ void restart_requeued(const Adapter::Options& options, std::vector<JobId> jobs) 
       if (job.state == "COMPLETING") jobs.push_back(job.id);
       if (job.state == "PENDING") pending.append(pending.empty() ? "" : ",").append(job.name);
     }
-    if (!pending.empty()) (void)run(options, {"scontrol", "update", "JobId=" + pending, "StartTime=now"});
+    if (!pending.empty()) (void)run(options, {"scontrol", "update", "JobId=" + pending, "StartTime=" + start});
   }
 }
+
+// A slurmd that ended a job refuses what was signed in the same second or before ("already killed"), so a job that ran
+// may not start on one of its nodes again at once.
+constexpr const char* had_run = "now+2";
+constexpr const char* never_ran = "now";
 
 std::string random_mark() {
   std::random_device random;
@@ -262,10 +266,15 @@ Result<std::vector<Job>> Adapter::jobs() const {
 Result<void> Adapter::update(const NodeUpdate& update) const {
   Refused refused;
   std::vector<JobId> interrupted;
-  if (update.change == NodeChange::down && update.jobs_may_restart) interrupted = jobs_on(options_, update.nodes);
+  std::vector<JobId> waiting;
+  if (update.change == NodeChange::down && update.jobs_may_restart) {
+    interrupted = jobs_on(options_, update.nodes, "RUNNING,SUSPENDED");
+    waiting = jobs_on(options_, update.nodes, "CONFIGURING");
+  }
   if (auto done = run_update(options_, update, std::chrono::steady_clock::now() + take_apart_max, refused); !done)
     return done;
-  restart_requeued(options_, std::move(interrupted));
+  restart_requeued(options_, std::move(waiting), never_ran);
+  restart_requeued(options_, std::move(interrupted), had_run);
   if (refused.nodes.empty()) return {};
   std::string names = compress_hostlist(refused.nodes);
   if (names.size() > names_in_message_max) names = names.substr(0, names_in_message_max) + " …";
@@ -292,7 +301,7 @@ Result<void> Adapter::update(const JobUpdate& update) const {
     auto part_done = run_job_command(options_, part);
     if (!part_done && part_done.error().code != ErrorCode::permanent) return part_done;
     if (!part_done) done = std::move(part_done);
-    if (update.change == JobChange::requeue) restart_requeued(options_, std::move(part.jobs));
+    if (update.change == JobChange::requeue) restart_requeued(options_, std::move(part.jobs), had_run);
   }
   return done;
 }
