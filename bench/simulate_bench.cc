@@ -73,7 +73,8 @@ void swarm(uint64_t seeds) {
 }  // namespace
 
 int main() {
-  plain("plain", 100, 6, 10, std::chrono::hours(2000), 1000);
-  plain("large", 10'000, 400, 100, std::chrono::hours(10), 0);
+  plain("plain", 100, 6, 10, std::chrono::hours(400), 1000);
+  plain("large", 10'000, 400, 100, std::chrono::hours(1), 0);
   swarm(1000);
+  return 0;
 }

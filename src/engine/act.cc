@@ -176,7 +176,8 @@ void on_lost(Round& round, Work& work, bool entered) {
   }
   if (work.facts.health != Health::down) {
     round.tell(work, Tell::down, reason);
-  } else if (!asked) {
+  } else if (!asked || work.facts.power == Power::powering_up) {
+    // Asked before it was DOWN, POWER_DOWN waits for a boot that doesn't come.
     round.tell(work, Tell::power_down);
   }
 }

@@ -171,7 +171,7 @@ std::vector<JobId> jobs_on(const Adapter::Options& options, const std::vector<No
 
 // The jobs had nodes a moment ago, so one that is PENDING was requeued, whatever its reason says: Slurm passes through
 // None and Cleaning, for seconds, before BeginTime. While it is COMPLETING its start can't be set.
-void restart_requeued(const Adapter::Options& options, std::vector<JobId> jobs, const std::string& start) {
+void restart_requeued(const Adapter::Options& options, std::vector<JobId> jobs, std::chrono::milliseconds rest) {
   auto pause = requeue_look_first;
   for (int look = 0; look < requeue_looks && !jobs.empty(); ++look) {
     if (look > 0) std::this_thread::sleep_for(std::exchange(pause, pause * 3 / 2));
@@ -183,14 +183,16 @@ void restart_requeued(const Adapter::Options& options, std::vector<JobId> jobs, 
       if (job.state == "COMPLETING") jobs.push_back(job.id);
       if (job.state == "PENDING") pending.append(pending.empty() ? "" : ",").append(job.name);
     }
-    if (!pending.empty()) (void)run(options, {"scontrol", "update", "JobId=" + pending, "StartTime=" + start});
+    if (pending.empty()) continue;
+    std::this_thread::sleep_for(rest);
+    (void)run(options, {"scontrol", "update", "JobId=" + pending, "StartTime=now"});
   }
 }
 
 // A slurmd that ended a job refuses what was signed in the same second or before ("already killed"), so a job that ran
-// may not start on one of its nodes again at once.
-constexpr const char* had_run = "now+2";
-constexpr const char* never_ran = "now";
+// may not start on one of its nodes again at once. A later StartTime would wait for Slurm's next pass.
+constexpr std::chrono::milliseconds had_run{1'200};
+constexpr std::chrono::milliseconds never_ran{0};
 
 std::string random_mark() {
   std::random_device random;
