@@ -57,6 +57,9 @@ struct NodeMemory {            // first what every round reads, so that it share
   uint8_t situation = 0;
   uint8_t power = 255;       // the last round's Power; 255: none
   bool recovering = false;   // it was DOWN; say so when it is back
+  bool asked = false;        // a launch was for it: it doesn't wait for a launch window again
+  bool held = false;         // DOWN because its pool gets no machines; no event for each of many
+  bool surplus = false;      // came up for a job that was given back: not kept as long as others
   InstanceId bound;          // decided here; the agent may not have said so yet
   TimePoint seen_at{};       // as_of of the last listing that showed `bound`
   TimePoint unwell_since{};  // up, and not in good health since; epoch: well
@@ -70,9 +73,6 @@ struct NodeMemory {            // first what every round reads, so that it share
   TimePoint power_up_told_at{};  // to keep enough nodes warm
   uint32_t boots_failed = 0;     // since it was last up; a give-up limit and the next reason hang on it
   std::string last_failure;
-  bool asked = false;          // a launch was for it: it doesn't wait for a launch window again
-  bool held = false;           // DOWN because its pool gets no machines; no event for each of many
-  bool surplus = false;        // came up for a job that was given back: not kept as long as others
   TimePoint evicting_since{};  // its machine has a notice
 };
 

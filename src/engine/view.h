@@ -93,13 +93,13 @@ struct InstanceView {
   std::string launch_token;
   TimePoint launched_at{};
   AgentState agent = AgentState::none;
+  TimePoint evict_at{};        // the provider or the machine itself says that it will be taken then; epoch: no notice
   NodeName bound;              // the name its agent says it has; empty: none
   TimePoint agent_since{};     // when it entered `agent`
   TimePoint slurmd_started{};  // epoch: doesn't run
   model::Market market = model::Market::on_demand;
   model::Offer offer;
   std::string placement;
-  TimePoint evict_at{};  // the provider or the machine itself says that it will be taken then; epoch: no notice
   std::string message;   // the agent's failure, or the provider's trouble
   bool trouble = false;  // the provider says that it is broken; a message without an agent means the same
 };
