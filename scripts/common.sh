@@ -5,8 +5,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # What building and running needs, and nothing that only some developers want.
 packages=(
   # to build
-  ccache cmake g++ git libbenchmark-dev libboost-json1.81-dev libcli11-dev libexpected-dev libgtest-dev
-  libsodium-dev libsqlite3-dev libyaml-cpp-dev mold ninja-build
+  ccache cmake g++ git libbenchmark-dev libboost-json1.81-dev libboost1.81-dev libcli11-dev libexpected-dev libgtest-dev
+  libsodium-dev libsqlite3-dev libssl-dev libyaml-cpp-dev mold ninja-build
   # to run, on the box and on the machines that share its root
   iproute2 munge slurm-client slurm-wlm-basic-plugins slurmctld slurmd
   # to run MPI programs, tests and the demonstration

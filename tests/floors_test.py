@@ -18,7 +18,10 @@ OWNED = {
     "CLI/": {"cli"},
     "sqlite3.h": {"journal"},
     "sodium": {"join"},
-    "boost/json": {"join", "slurm", "machines", "cloud", "daemon", "deploy", "sim", "cli"},
+    "boost/json": {"agent", "join", "slurm", "machines", "cloud", "catalog", "daemon", "deploy", "rehearse", "sim", "cli"},
+    "boost/beast": {"http"},
+    "boost/asio": {"http"},
+    "openssl/": {"http", "cloud", "rehearse"},
 }
 
 

@@ -8,12 +8,13 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "model/azure.h"
 #include "model/ids.h"
 #include "model/offer.h"
 
 namespace slipway::model {
 
-enum class ProviderKind { local };  // aws and azure come with their providers
+enum class ProviderKind : uint8_t { local, azure };  // aws comes with its provider
 
 // What one machine of a pool offers to Slurm.
 struct Shape {
@@ -71,6 +72,7 @@ struct Pool {
   std::optional<uint32_t> weight;
   std::string image;                // local: a folder with a root file system; empty is the box's own root
   std::string prep;                 // text of the script that runs on each machine before slurmd; empty is none
+  std::optional<AzurePool> azure;   // provider azure, and only then
 };
 
 struct Partition {
@@ -130,6 +132,7 @@ struct Cluster {
   std::string name;                 // [a-z][a-z0-9-]{0,31}
   ProviderKind provider = ProviderKind::local;
   std::string subnet;               // local: "198.18.16.0/20"; empty lets `up` choose a free one
+  std::optional<AzureCloud> azure;  // set when a pool's provider is azure
   RoleMachines controllers;
   RoleMachines logins;
   std::vector<SharedFolder> storage;
