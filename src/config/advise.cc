@@ -104,6 +104,7 @@ void advise(Context& context, const Draft& draft) {
     advise_on_money(context.problems, draft.cluster, draft.pools[i], pool);
     advise_on_spot(context.problems, draft.cluster, draft.pools[i], pool);
   }
+  advise_on_azure(context, draft);
 }
 
 }  // namespace slipway::config

@@ -8,18 +8,28 @@
 #include "base/hostlist.h"
 #include "config/names.h"
 #include "config/read.h"
+#include "config/units.h"
 #include "config/words.h"
 
 namespace slipway::config {
 namespace {
 
 // A Linux bridge has 1023 ports; the rest is for controllers, logins and machines on their way out.
-constexpr uint32_t local_nodes_max = 1000;
+constexpr uint64_t local_nodes_max = 1000;
+constexpr uint64_t nodes_max = 100'000;  // of the cluster: what everything here is made and tested for
 constexpr std::string_view partition_default = "batch";
 
 void check_sum(Context& context, const Draft& draft) {
-  uint64_t sum = 0;
+  uint64_t sum = 0, all = 0;
   for (const PoolDraft& pool : draft.pools) {
+    const bool all_fitted = all <= nodes_max;
+    all += pool.pool.max;
+    if (all > nodes_max && all_fitted) {
+      context.problems.error(pool.max_at, "pools." + pool.pool.name.str() + ".max: with it the pools may grow to " +
+                                              std::to_string(all) + " nodes; a cluster has at most " +
+                                              std::to_string(nodes_max) + "; lower 'max'");
+    }
+    if (pool.pool.provider != model::ProviderKind::local) continue;
     bool fitted = sum <= local_nodes_max;
     sum += pool.pool.max + static_cast<uint64_t>(pool.pool.spares * pool.pool.max);
     if (sum > local_nodes_max && fitted) {
@@ -82,24 +92,44 @@ void join_partitions(Context& context, Draft& draft) {
   }
 }
 
+// Whose node a name is, without writing down the names of all nodes there may be.
+class PoolNodes {
+ public:
+  explicit PoolNodes(const std::vector<PoolDraft>& pools) {
+    for (const PoolDraft& pool : pools) max_.emplace(pool.pool.name.str(), pool.pool.max);
+  }
+  // The pool's name; empty: no pool has such a node.
+  std::string owner(const std::string& node) const {
+    const size_t dash = node.rfind('-');
+    const auto number =
+        dash == std::string::npos ? std::nullopt : parse_digits(std::string_view(node).substr(dash + 1));
+    if (!number) return "";
+    const auto pool = max_.find(node.substr(0, dash));
+    if (pool == max_.end() || *number < 1 || *number > pool->second) return "";
+    const auto name = model::node_name(PoolName(pool->first), static_cast<uint32_t>(*number));
+    return name.str() == node ? pool->first : "";
+  }
+
+ private:
+  std::unordered_map<std::string, uint32_t> max_;
+};
+
 void join_existing(Context& context, Draft& draft) {
   Problems& problems = context.problems;
+  const PoolNodes pool_nodes(draft.pools);
   std::unordered_map<std::string, std::string> owner;
-  for (const PoolDraft& pool : draft.pools) {
-    uint32_t count = std::min(pool.pool.max, local_nodes_max);
-    for (uint32_t i = 1; i <= count; ++i)
-      owner.emplace(model::node_name(pool.pool.name, i).str(), "pool " + pool.pool.name.str());
-  }
   std::vector<std::string> file_names;
   for (const PartitionDraft& partition : draft.partitions) file_names.push_back(partition.partition.name.str());
   size_t number = 0;
   for (ExistingDraft& existing : draft.existing) {
     std::string path = "existing[" + std::to_string(++number) + "].";
     for (const std::string& name : existing.names) {
+      const std::string pool = pool_nodes.owner(name);
       auto [first, fresh] = owner.emplace(name, "existing[" + std::to_string(number) + "]");
-      if (fresh) continue;
+      if (fresh && pool.empty()) continue;
       problems.error(existing.nodes_at, path + "nodes: the node name " + show(name) + " is there already, in " +
-                                            first->second + "; expected each name once");
+                                            (pool.empty() ? first->second : "pool " + pool) +
+                                            "; expected each name once");
       break;
     }
     const std::string& wanted = existing.nodes.partition.str();
@@ -146,11 +176,7 @@ void check_partitions(Context& context, Draft& draft) {
 }
 
 void join_reclaim_exclude(Context& context, Draft& draft) {
-  std::unordered_set<std::string> pool_nodes;
-  for (const PoolDraft& pool : draft.pools) {
-    uint32_t count = std::min(pool.pool.max, local_nodes_max);
-    for (uint32_t i = 1; i <= count; ++i) pool_nodes.insert(model::node_name(pool.pool.name, i).str());
-  }
+  const PoolNodes pool_nodes(draft.pools);
   std::unordered_set<std::string> seen;
   for (const Word& word : draft.reclaim_exclude) {
     auto names = expand_hostlist(word.text, context.names_left);
@@ -163,7 +189,7 @@ void join_reclaim_exclude(Context& context, Draft& draft) {
     size_t missing = 0;
     std::string first_missing;
     for (const std::string& name : *names) {
-      if (pool_nodes.contains(name)) {
+      if (!pool_nodes.owner(name).empty()) {
         if (seen.insert(name).second) draft.cluster.reclaim_exclude.push_back(name);
       } else if (++missing == 1) {
         first_missing = name;
@@ -201,6 +227,9 @@ void check_and_join(Context& context, Draft& draft) {
   check_partitions(context, draft);
   join_reclaim_exclude(context, draft);
   for (PoolDraft& pool : draft.pools) draft.cluster.pools.push_back(std::move(pool.pool));
+  const auto in_azure = [](const model::Pool& pool) { return pool.azure.has_value(); };
+  if (std::any_of(draft.cluster.pools.begin(), draft.cluster.pools.end(), in_azure))
+    draft.cluster.azure = draft.azure.cloud;
   for (PartitionDraft& partition : draft.partitions) draft.cluster.partitions.push_back(std::move(partition.partition));
   for (ExistingDraft& existing : draft.existing) draft.cluster.existing.push_back(std::move(existing.nodes));
   if (!context.problems.has_errors()) advise(context, draft);

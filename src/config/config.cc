@@ -17,16 +17,15 @@ constexpr uint64_t controllers_max = 1;
 constexpr uint64_t logins_max = 16;
 constexpr uint32_t uid_default = 20001;
 
-constexpr std::array<std::string_view, 15> top_keys = {
-    "cluster",    "provider", "local",        "controllers",     "logins",        "storage", "users", "pools",
-    "partitions", "existing", "idle_reclaim", "reclaim_exclude", "launch_window", "api",     "slurm"};
-constexpr std::string_view not_yet = "isn't available with provider local yet; leave it out";
-constexpr std::array<LaterKey, 5> top_later = {
+constexpr std::array<std::string_view, 16> top_keys = {
+    "cluster", "provider",   "local",    "azure",        "controllers",     "logins",        "storage", "users",
+    "pools",   "partitions", "existing", "idle_reclaim", "reclaim_exclude", "launch_window", "api",     "slurm"};
+constexpr std::string_view not_yet = "isn't available yet; leave it out";
+constexpr std::array<LaterKey, 4> top_later = {
     {{"accounting", not_yet},
      {"security", not_yet},
      {"budget", not_yet},
-     {"azure", "isn't available yet: this release has only provider local; leave it out"},
-     {"aws", "isn't available yet: this release has only provider local; leave it out"}}};
+     {"aws", "isn't available yet: this release has the providers local and azure; leave it out"}}};
 constexpr std::array<Synonym, 7> top_synonyms = {{{"name", "cluster"},
                                                   {"cluster_name", "cluster"},
                                                   {"queues", "partitions"},
@@ -58,14 +57,18 @@ void read_top(Context& context, const TreeNode& root, Draft& draft) {
   if (auto name = map.get("cluster")) {
     if (auto text = read_text(problems, *name, "the cluster's name")) {
       cluster.name = *text;
+      context.cluster = *text;
       if (auto trouble = cluster_name_trouble(*text); !trouble.empty())
         problems.error(name->at, name->path + ": " + trouble);
     }
   } else if (map.lacks("cluster")) {
     problems.error({}, "'cluster' is missing; expected the cluster's name, for example cluster: demo");
   }
-  if (auto provider = map.get("provider")) read_provider(context, *provider);
+  std::optional<model::ProviderKind> provider = model::ProviderKind::local;
+  if (auto field = map.get("provider")) provider = read_provider(context, *field);
+  cluster.provider = provider.value_or(model::ProviderKind::local);
   if (auto local = map.get("local")) read_local(context, *local, draft);
+  if (auto azure = map.get("azure")) draft.azure = read_azure(context, *azure, AzureLevel::cluster);
   if (auto role = map.get("controllers")) {
     cluster.controllers = read_role(
         context, *role, controllers_max,
@@ -80,7 +83,7 @@ void read_top(Context& context, const TreeNode& root, Draft& draft) {
   cluster.users = {{"user", uid_default}};
   if (auto users = map.get("users")) cluster.users = read_users(context, *users);
   if (auto pools = map.get("pools")) {
-    draft.pools = read_pools(context, *pools);
+    draft.pools = read_pools(context, *pools, {provider, draft.azure});
   } else if (map.lacks("pools")) {
     problems.error({},
                    "'pools' is missing; expected at least one pool of machines, for example pools: {cpu: {max: 4}}");

@@ -1,6 +1,7 @@
 #include "config/fields.h"
 
 #include <algorithm>
+#include <array>
 
 #include "config/units.h"
 #include "config/words.h"
@@ -50,6 +51,15 @@ std::string child_path(const std::string& path, const std::string& key) {
   return path.empty() ? shown : path + "." + shown;
 }
 
+// Secrets are for files: a cluster file is copied, shown and kept in repositories.
+bool looks_like_secret(std::string_view key) {
+  static constexpr std::array<std::string_view, 7> words = {
+      "secret", "passw", "token", "key", "sas", "credential", "connection_string"};
+  const std::string small = lower(key);
+  const auto in_it = [&](std::string_view word) { return small.find(word) != std::string::npos; };
+  return !in_it("fil") && std::any_of(words.begin(), words.end(), in_it);
+}
+
 }  // namespace
 
 MapReader::MapReader(Problems& problems, const Field& map, const Vocabulary& vocabulary)
@@ -75,6 +85,15 @@ MapReader::MapReader(Problems& problems, const Field& map, const Vocabulary& voc
     }
     auto synonym = std::find_if(vocabulary.synonyms.begin(), vocabulary.synonyms.end(),
                                 [&](const Synonym& s) { return equal_ignoring_case(s.written, entry.key); });
+    if (!vocabulary.instead_of_secrets.empty() && synonym == vocabulary.synonyms.end() &&
+        looks_like_secret(entry.key)) {
+      problems.error(entry.at, join({at_path(map), show(entry.key),
+                                     " looks like a secret, and a cluster file is no place for one: it is copied, "
+                                     "shown and kept with other files; write it to a file of its own that only root "
+                                     "can read, and that file's path under ",
+                                     vocabulary.instead_of_secrets}));
+      continue;
+    }
     std::string meant =
         synonym != vocabulary.synonyms.end() ? std::string(synonym->meant) : nearest_word(entry.key, vocabulary.keys);
     std::string hint = meant.empty() ? "; expected one of " + enumerate(vocabulary.keys, keys_shown_max)

@@ -34,6 +34,8 @@ struct Vocabulary {
   std::span<const std::string_view> keys;
   std::span<const LaterKey> later{};
   std::span<const Synonym> synonyms{};
+  // Where people may write a secret: what they write instead, "'secret_file'". Such keys are refused with the reason.
+  std::string_view instead_of_secrets{};
 };
 
 // As many things of a kind as a file may hold: pools, partitions, users, keys …

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "catalog/catalog.h"
 #include "config/fields.h"
+#include "config/read_azure.h"
 
 namespace slipway::config {
 
@@ -17,6 +19,7 @@ struct Context {
   Problems& problems;
   const std::filesystem::path& folder;
   bool check_paths = false;
+  std::string cluster{};        // its name
   size_t prep_bytes = 0;        // of all scripts so far
   size_t names_left = 100'000;  // that hostlists may still expand to, all together
 };
@@ -34,6 +37,20 @@ struct PoolDraft {
   Position spares_at;
   Position billing_at;
   Position tolerance_at;
+  Position machines_at;
+  Position cpus_at;
+  Position memory_at;
+  std::vector<Word> machine_words;  // as the file has them
+  // Of a pool with provider azure: where what it has was written, its sizes as far as the catalogue knows them, and
+  // what every one of these has.
+  std::map<std::string_view, Field> azure_given;
+  std::vector<const catalog::MachineType*> types;
+  std::optional<model::Shape> catalogue_shape;
+};
+// What the cluster says for all its pools.
+struct PoolDefaults {
+  std::optional<model::ProviderKind> provider;  // unset: the file's was refused
+  const AzureSettings& azure;
 };
 struct PartitionDraft {
   model::Partition partition;
@@ -56,12 +73,13 @@ struct Draft {
   std::vector<ExistingDraft> existing;
   std::vector<Word> reclaim_exclude;
   Position subnet_at;
+  AzureSettings azure;
 };
 
 model::RoleMachines read_role(Context& context, const Field& field, uint64_t count_max, std::string_view above_max);
 std::vector<model::SharedFolder> read_storage(Context& context, const Field& field);
 std::vector<model::User> read_users(Context& context, const Field& field);
-std::vector<PoolDraft> read_pools(Context& context, const Field& field);
+std::vector<PoolDraft> read_pools(Context& context, const Field& field, const PoolDefaults& defaults);
 // Of a pool: what stays up without a job.
 model::Warm read_warm(Context& context, const Field& field, uint32_t max);
 // Of a pool: what its provider is asked for, and what becomes of a job whose machine is taken.
@@ -71,8 +89,8 @@ std::optional<model::ApiBudget> read_api(Context& context, const Field& field);
 std::vector<PartitionDraft> read_partitions(Context& context, const Field& field);
 std::vector<ExistingDraft> read_existing(Context& context, const Field& field);
 
-// `local` or a plain refusal.
-bool read_provider(Context& context, const Field& field);
+// One that this release has, or a plain refusal.
+std::optional<model::ProviderKind> read_provider(Context& context, const Field& field);
 // A duration, or "never" with a warning.
 std::optional<Duration> read_idle_reclaim(Context& context, const Field& field);
 // An absolute path of a folder with a root file system.
@@ -89,6 +107,7 @@ std::string read_node_keys(Context& context, const Field& field);
 // What is legal but unwise, and shows only when the sections are laid side by side. `draft.cluster` is whole and
 // without errors.
 void advise(Context& context, const Draft& draft);
+void advise_on_azure(Context& context, const Draft& draft);
 
 // Looks across sections, fills in what depends on several, and moves everything into `draft.cluster`.
 void check_and_join(Context& context, Draft& draft);

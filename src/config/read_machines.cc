@@ -45,19 +45,21 @@ std::filesystem::path absolute_path(const Context& context, const std::string& p
 
 }  // namespace
 
-bool read_provider(Context& context, const Field& field) {
-  static constexpr std::array<std::string_view, 1> known = {"local"};
-  auto text = read_text(context.problems, field, "'local'");
-  if (!text) return false;
-  if (*text == "local") return true;
-  if (*text == "aws" || *text == "azure") {
+std::optional<model::ProviderKind> read_provider(Context& context, const Field& field) {
+  static constexpr std::array<std::string_view, 2> known = {"local", "azure"};
+  auto text = read_text(context.problems, field, "'local' or 'azure'");
+  if (!text) return std::nullopt;
+  const auto found = std::find(known.begin(), known.end(), *text);
+  if (found != known.end()) return static_cast<model::ProviderKind>(found - known.begin());
+  if (*text == "aws") {
     context.problems.error(field.at, field.path + ": " + show(*text) +
-                                         " isn't available yet: this release has only 'local', machines on this box");
+                                         " isn't available yet: this release has 'local', machines on this box, and "
+                                         "'azure'");
   } else {
-    context.problems.error(field.at, field.path + ": unknown provider " + show(*text) + "; expected 'local'" +
-                                         (nearest_word(*text, known).empty() ? "" : "; did you mean 'local'?"));
+    context.problems.error(field.at, field.path + ": unknown provider " + show(*text) +
+                                         "; expected 'local' or 'azure'" + did_you_mean(*text, known));
   }
-  return false;
+  return std::nullopt;
 }
 
 std::optional<Duration> read_idle_reclaim(Context& context, const Field& field) {

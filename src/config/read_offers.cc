@@ -29,9 +29,8 @@ constexpr std::array<std::string_view, 3> placements = {"none", "per_pool", "per
 constexpr std::array<std::string_view, 10> signals = {"USR1", "USR2", "TERM", "INT",  "HUP",
                                                       "QUIT", "CONT", "URG",  "ALRM", "ABRT"};
 
-std::vector<std::string> read_names(Context& context, const Field& field, std::string_view what,
-                                    std::string_view example) {
-  std::vector<std::string> out;
+std::vector<Word> read_names(Context& context, const Field& field, std::string_view what, std::string_view example) {
+  std::vector<Word> out;
   std::set<std::string> seen;
   for (const Word& word : read_words(context.problems, field, join({"a ", what, " like ", example}))) {
     if (auto trouble = offer_trouble(word.text, what); !trouble.empty()) {
@@ -40,7 +39,7 @@ std::vector<std::string> read_names(Context& context, const Field& field, std::s
       context.problems.error(
           word.at, join({field.path, ": the ", what, " ", show(word.text), " is named twice; expected each once"}));
     } else {
-      out.push_back(word.text);
+      out.push_back(word);
     }
   }
   if (field.node->kind == NodeKind::list && field.node->items.empty()) {
@@ -51,6 +50,12 @@ std::vector<std::string> read_names(Context& context, const Field& field, std::s
     context.problems.error(field.at, field.path + ": has " + std::to_string(out.size()) +
                                          " entries; expected at most " + std::to_string(offers_max));
   }
+  return out;
+}
+
+std::vector<std::string> texts(const std::vector<Word>& words) {
+  std::vector<std::string> out;
+  for (const Word& word : words) out.push_back(word.text);
   return out;
 }
 
@@ -114,11 +119,15 @@ std::optional<double> read_rate(Context& context, const Field& field) {
 void read_offers(Context& context, const MapReader& map, PoolDraft& draft) {
   Problems& problems = context.problems;
   model::Pool& pool = draft.pool;
-  if (auto machines = map.get("machines"))
-    pool.machines = read_names(context, *machines, "machine type", "c7i.8xlarge");
+  const bool azure = pool.provider == model::ProviderKind::azure;
+  if (auto machines = map.get("machines")) {
+    draft.machines_at = machines->at;
+    draft.machine_words = read_names(context, *machines, "machine type", azure ? "Standard_D2s_v5" : "c7i.8xlarge");
+    pool.machines = texts(draft.machine_words);
+  }
   if (auto zones = map.get("zones")) {
     draft.zones_at = zones->at;
-    pool.zones = read_names(context, *zones, "zone", "us-east-1a");
+    pool.zones = texts(read_names(context, *zones, "zone", azure ? "1" : "us-east-1a"));
   }
   if (auto market = map.get("market")) {
     draft.market_at = market->at;

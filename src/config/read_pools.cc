@@ -18,16 +18,14 @@ constexpr uint64_t memory_mib_max = 64ull << 20;
 constexpr Duration boot_timeout_default = std::chrono::seconds(60);
 constexpr size_t list_max = 64;
 
-// 'provider' is the last: it is accepted but not offered, for there is one for now.
-constexpr std::array<std::string_view, 19> pool_keys = {
+constexpr std::array<std::string_view, 20> pool_keys = {
     "max",          "warm",   "cpus",           "memory",   "gres",     "features", "idle_reclaim",
     "boot_timeout", "weight", "image",          "prep",     "machines", "zones",    "market",
-    "placement",    "spares", "billing_period", "eviction", "provider"};
-constexpr std::array<LaterKey, 4> pool_later = {
-    {{"containers", "isn't available with provider local yet; leave it out"},
-     {"scratch", "isn't available with provider local yet; leave it out"},
-     {"azure", "isn't available yet: this release has only provider local; leave it out"},
-     {"aws", "isn't available yet: this release has only provider local; leave it out"}}};
+    "placement",    "spares", "billing_period", "eviction", "provider", "azure"};
+constexpr std::array<LaterKey, 3> pool_later = {
+    {{"containers", "isn't available yet; leave it out"},
+     {"scratch", "isn't available yet; leave it out"},
+     {"aws", "isn't available yet: this release has the providers local and azure; leave it out"}}};
 constexpr std::array<Synonym, 22> pool_synonyms = {{{"size", "max"},
                                                     {"count", "max"},
                                                     {"nodes", "max"},
@@ -97,7 +95,18 @@ std::vector<std::string> read_gres(Context& context, const Field& field) {
   return out;
 }
 
-PoolDraft read_pool(Context& context, const NamedField& named) {
+// The pool's own section, which only a pool with that provider may have.
+AzureSettings read_own_azure(Context& context, const MapReader& map, std::optional<model::ProviderKind> provider) {
+  auto field = map.get("azure");
+  if (!field || !provider) return {};
+  if (*provider == model::ProviderKind::azure) return read_azure(context, *field, AzureLevel::pool);
+  context.problems.error(field->at, field->path +
+                                        ": is for pools with provider azure, and this one's is local; write provider: "
+                                        "azure in the pool, or leave it out");
+  return {};
+}
+
+PoolDraft read_pool(Context& context, const NamedField& named, const PoolDefaults& defaults) {
   Problems& problems = context.problems;
   PoolDraft draft;
   draft.name_at = named.key_at;
@@ -105,15 +114,11 @@ PoolDraft read_pool(Context& context, const NamedField& named) {
   model::Pool& pool = draft.pool;
   pool.name = PoolName(named.name);
   pool.boot_timeout = boot_timeout_default;
-  bool has_provider = false;
-  if (named.field.node->kind == NodeKind::map) {
-    for (const Entry& entry : named.field.node->entries) has_provider = has_provider || entry.key == "provider";
-  }
-  Vocabulary vocabulary{std::span(pool_keys).first(pool_keys.size() - (has_provider ? 0 : 1)), pool_later,
-                        pool_synonyms};
-  MapReader map(problems, named.field, vocabulary);
+  MapReader map(problems, named.field, {pool_keys, pool_later, pool_synonyms});
   if (!map.usable()) return draft;
-  if (auto provider = map.get("provider")) read_provider(context, *provider);
+  std::optional<model::ProviderKind> provider = defaults.provider;
+  if (auto own = map.get("provider")) provider = read_provider(context, *own);
+  pool.provider = provider.value_or(model::ProviderKind::local);
   if (auto max = map.get("max")) {
     draft.max_at = max->at;
     if (auto number = read_count(problems, *max, 1, nodes_max)) pool.max = static_cast<uint32_t>(*number);
@@ -124,9 +129,11 @@ PoolDraft read_pool(Context& context, const NamedField& named) {
   }
   if (auto warm = map.get("warm")) pool.warm = read_warm(context, *warm, pool.max);
   if (auto cpus = map.get("cpus")) {
+    draft.cpus_at = cpus->at;
     if (auto number = read_count(problems, *cpus, 1, cpus_max)) pool.shape.cpus = static_cast<uint32_t>(*number);
   }
   if (auto memory = map.get("memory")) {
+    draft.memory_at = memory->at;
     if (auto text = read_text(problems, *memory, "a size like 4GiB")) {
       auto mib = parse_memory_mib(*text);
       if (!mib) {
@@ -150,15 +157,18 @@ PoolDraft read_pool(Context& context, const NamedField& named) {
   if (auto weight = map.get("weight")) {
     if (auto number = read_count(problems, *weight, 0, weight_max)) pool.weight = static_cast<uint32_t>(*number);
   }
-  if (auto image = map.get("image")) pool.image = read_image(context, *image);
+  const bool azure = provider == model::ProviderKind::azure;
+  if (auto image = azure ? std::nullopt : map.get("image")) pool.image = read_image(context, *image);
   if (auto prep = map.get("prep")) pool.prep = read_prep(context, *prep);
   read_offers(context, map, draft);
+  const AzureSettings own = read_own_azure(context, map, provider);
+  if (azure) complete_azure_pool(context, map, defaults.azure, own, draft);
   return draft;
 }
 
 }  // namespace
 
-std::vector<PoolDraft> read_pools(Context& context, const Field& field) {
+std::vector<PoolDraft> read_pools(Context& context, const Field& field, const PoolDefaults& defaults) {
   std::vector<PoolDraft> out;
   auto pools = read_named(context.problems, field, "{max: 4}");
   if (field.node->kind == NodeKind::map && field.node->entries.empty()) {
@@ -174,7 +184,7 @@ std::vector<PoolDraft> read_pools(Context& context, const Field& field) {
       out.push_back({model::Pool{.name = PoolName(named.name)}, named.key_at, named.key_at});
       continue;
     }
-    out.push_back(read_pool(context, named));
+    out.push_back(read_pool(context, named, defaults));
   }
   return out;
 }

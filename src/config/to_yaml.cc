@@ -1,4 +1,5 @@
 #include "base/hostlist.h"
+#include "config/azure_yaml.h"
 #include "config/config.h"
 #include "config/problems.h"
 #include "config/units.h"
@@ -6,27 +7,8 @@
 namespace slipway::config {
 namespace {
 
-// Any text as a double-quoted YAML scalar on one line.
 std::string quote(std::string_view text) {
-  static constexpr char hex[] = "0123456789abcdef";
-  std::string out = "\"";
-  for (char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      out += "\\x";
-      out += hex[(c >> 4) & 0xf];
-      out += hex[c & 0xf];
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
+  return quote_yaml(text);
 }
 
 std::string quote_list(const std::vector<std::string>& texts) {
@@ -127,18 +109,21 @@ void add_offers(std::string& out, const model::Pool& pool) {
 void add_pool(std::string& out, const model::Pool& pool) {
   out += "  " + quote(pool.name.str()) + ":\n";
   auto add = [&](std::string_view key, const std::string& value) { add_key(out, "    ", key, value); };
+  add("provider", pool.azure ? "azure" : "local");
   add("max", std::to_string(pool.max));
   add_warm(out, pool.warm);
   add("cpus", std::to_string(pool.shape.cpus));
   add("memory", std::to_string(pool.shape.memory_mib) + "MiB");
   add("boot_timeout", duration_text(pool.boot_timeout));
   add_offers(out, pool);
-  if (!pool.shape.gres.empty()) add("gres", quote_list(pool.shape.gres));
+  // In Azure no GRES isn't the same as no word on them: then they are those of the machine type.
+  if (!pool.shape.gres.empty() || pool.azure) add("gres", quote_list(pool.shape.gres));
   if (!pool.features.empty()) add("features", quote_list(pool.features));
   if (pool.idle_reclaim) add("idle_reclaim", idle_text(*pool.idle_reclaim));
   if (pool.weight) add("weight", std::to_string(*pool.weight));
   if (!pool.image.empty()) add("image", quote(pool.image));
   if (!pool.prep.empty()) add("prep", quote(pool.prep));
+  if (pool.azure) add_azure_pool(out, *pool.azure);
 }
 
 void add_partition(std::string& out, const model::Partition& partition) {
@@ -160,8 +145,9 @@ void add_partition(std::string& out, const model::Partition& partition) {
 std::string to_yaml(const model::Cluster& cluster) {
   std::string out;
   add_key(out, "", "cluster", quote(cluster.name));
-  add_key(out, "", "provider", "local");
+  add_key(out, "", "provider", cluster.provider == model::ProviderKind::azure ? "azure" : "local");
   if (!cluster.subnet.empty()) out += "local:\n  subnet: " + quote(cluster.subnet) + "\n";
+  if (cluster.azure) add_azure_cloud(out, *cluster.azure);
   add_role(out, "controllers", cluster.controllers);
   add_role(out, "logins", cluster.logins);
   out += cluster.storage.empty() ? "storage: {}\n" : "storage:\n";

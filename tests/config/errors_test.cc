@@ -23,16 +23,16 @@ TEST(Errors, AtTheTop) {
       {"cluster: a\npools: {p: {max: 2}}\nzebra: 1\n", 3, 1, "unknown key 'zebra'; expected one of cluster, provider"},
       {"cluster: a\npools: {p: {max: 2}}\nCluster: b\n", 3, 1, "unknown key 'Cluster'; did you mean 'cluster'?"},
       {"cluster: a\ncluster: b\npools: {p: {max: 2}}\n", 2, 1, "the key 'cluster' is written twice, first in line 1"},
-      {"cluster: a\npools: {p: {max: 2}}\naccounting: {type: mariadb}\n", 3, 1,
-       "'accounting' isn't available with provider local yet"},
-      {"cluster: a\npools: {p: {max: 2}}\nsecurity: {}\n", 3, 1, "'security' isn't available with provider local yet"},
-      {"cluster: a\npools: {p: {max: 2}}\nbudget: 5\n", 3, 1, "'budget' isn't available with provider local yet"},
-      {"cluster: a\npools: {p: {max: 2}}\nazure: {}\n", 3, 1,
-       "'azure' isn't available yet: this release has only provider local"},
-      {"cluster: a\nprovider: aws\npools: {p: {max: 2}}\n", 2, 11,
-       "'aws' isn't available yet: this release has only 'local'"},
+      {"cluster: a\npools: {p: {max: 2}}\naccounting: {type: mariadb}\n", 3, 1, "'accounting' isn't available yet"},
+      {"cluster: a\npools: {p: {max: 2}}\nsecurity: {}\n", 3, 1, "'security' isn't available yet"},
+      {"cluster: a\npools: {p: {max: 2}}\nbudget: 5\n", 3, 1, "'budget' isn't available yet"},
+      {"cluster: a\npools: {p: {max: 2}}\naws: {}\n", 3, 1,
+       "'aws' isn't available yet: this release has the providers local and azure"},
+      {"cluster: a\nprovider: aws\npools: {p: {max: 2, azure: {}}}\n", 2, 11,
+       "'aws' isn't available yet: this release has 'local', machines on this box, and 'azure'"},
+      {"cluster: a\nprovider: azur\npools: {p: {max: 2}}\n", 2, 11, "did you mean 'azure'?"},
       {"cluster: a\nprovider: locl\npools: {p: {max: 2}}\n", 2, 11,
-       "unknown provider 'locl'; expected 'local'; did you mean 'local'?"},
+       "unknown provider 'locl'; expected 'local' or 'azure'; did you mean 'local'?"},
       {"cluster: a\nlocal: {subnet: 10.0.0.0/20}\npools: {p: {max: 2}}\n", 2, 17,
        "local.subnet: '10.0.0.0/20' is not a usable subnet"},
       {"cluster: a\nlocal: {subnet: 198.18.0.0/28}\npools: {p: {max: 20}}\n", 2, 17,
@@ -127,7 +127,7 @@ TEST(Errors, InPools) {
       {"cluster: a\npools: {cpu: {max: 2, memmory: 4GiB}}\n", 2, 23,
        "pools.cpu: unknown key 'memmory'; did you mean 'memory'?"},
       {"cluster: a\npools: {cpu: {max: 2, cores: 4}}\n", 2, 23, "unknown key 'cores'; did you mean 'cpus'?"},
-      {"cluster: a\npools: {cpu: {max: 2, scratch: x}}\n", 2, 23, "'scratch' isn't available with provider local yet"},
+      {"cluster: a\npools: {cpu: {max: 2, scratch: x}}\n", 2, 23, "'scratch' isn't available yet"},
       {"cluster: a\npools: {cpu: {max: 2, provider: aws}}\n", 2, 33, "pools.cpu.provider: 'aws' isn't available yet"},
       {"cluster: a\npools: {cpu: {max: 2, gres: \"gpu:0\"}}\n", 2, 29,
        "'gpu:0' is not a GRES: a count of 0 is nothing"},
@@ -251,7 +251,7 @@ TEST(Errors, ColumnsCountCharacters) {
 
 TEST(Errors, ComeAllAtOnceInTheFilesOrder) {
   Loaded loaded = parse_text(R"(cluster: Demo
-provider: azure
+provider: aws
 pools:
   cpu: {max: many, memmory: 4GiB}
   cpu: {max: 3}
