@@ -62,6 +62,7 @@ void Act::execute(const engine::Plan& plan) {
   for (const auto& restart : plan.restarts) seams_.agents.bind(restart.instance, restart.node);
   // Before launches: a daemon that dies in between leaves fewer machines, not more.
   if (!plan.terminations.empty()) terminate(plan.terminations);
+  for (const auto& one : plan.withdrawals) withdraw(one);
   for (const auto& one : plan.launches) launch(one);
   for (const auto& tell : plan.tells) {
     slurm::NodeUpdate update;
@@ -140,6 +141,22 @@ void Act::terminate(const std::vector<engine::Terminate>& terminations) {
         } else if (!refused->empty()) {
           log_warning("termination_refused", {{"instances", refused->size()}, {"first", refused->front().str()}});
         }
+        events_.provider_answered();
+      });
+}
+
+void Act::withdraw(const engine::Withdraw& withdraw) {
+  if (withdraw.pool >= seams_.cluster.pools.size()) return;
+  seams_.provider_workers.run(
+      [provider = &seams_.provider, pool = seams_.cluster.pools[withdraw.pool].name, withdraw] {
+        return provider->withdraw(pool, withdraw.market, withdraw.count, provider_timeout);
+      },
+      [this, withdraw](Result<uint32_t> taken) {
+        if (!taken) {
+          if (taken.error().code == ErrorCode::throttled) throttled(taken.error());
+          log_warning("withdrawal_refused", {{"pool", pool_name(withdraw.pool)}, {"why", taken.error().message}});
+        }
+        engine::withdrawn(seams_.memory, withdraw, taken.value_or(0), seams_.clock.now());
         events_.provider_answered();
       });
 }

@@ -1,4 +1,4 @@
-// The acting half of the loop: executes a Plan. Launches go out one call each, terminations as one call for all, names
+// The acting half of the loop: executes a Plan. Launches go out one call each, terminations as one call for all, withdrawals one call each, names
 // go to the agents at once and to Slurm behind them, updates of nodes, then of jobs to Slurm in the plan's order, notes
 // into the journal and the log. Results come back as messages and are fed to the engine's memory; whoever needs to see
 // their effect is told to look again. On the loop's thread.
@@ -53,6 +53,7 @@ class Act {
   void launch(const engine::Launch& launch);
   void launched(const engine::Launch& launch, const Result<cloud::LaunchReceipt>& receipt);
   void terminate(const std::vector<engine::Terminate>& terminations);
+  void withdraw(const engine::Withdraw& withdraw);
   void note(const engine::Note& note);
   std::string pool_name(engine::PoolIndex pool) const;
 

@@ -15,6 +15,8 @@
 //   refusal;
 //     what failed pauses as engine/failure.h says. When no way is left, the pool is short: its jobs go back to Slurm,
 //     its sleeping nodes are held DOWN, and one machine is tried after the pause (shortage.cc);
+//   - machines on their way that nothing wants for `update_patience` are taken back before they cost anything, where the
+//     provider can (withdraw.cc);
 //   - wants of one launch window are one launch; every call to a provider takes a token of the account's budget;
 //   - an instance is terminated only when it is unneeded, broken, bound to a node that Slurm lets go, or overdue; never
 //     while a job runs on it and Slurm thinks well of the node;
@@ -26,7 +28,7 @@
 //
 // Crash windows. Memory is lost with the process; View is not:
 //   1. after a launch was asked for: its machines are in the listing and count, or aren't yet and the same want gives
-//      the same token;
+//      the same token; an anonymous resize that goes on is told by the listing and adopted (View::on_the_way);
 //   2. after a bind was sent: the agent says its name when it reconnects. Until Spec::settle has passed, nodes without
 //      a machine are held as long as a running machine of the pool hasn't been heard, so that no second one gets the
 //      name;
@@ -58,6 +60,12 @@ struct Launch {
   std::string placement;
   std::string
       token;  // from the wanted names and what exists: the same want gives the same token, before and after a restart
+};
+// Machines on their way that nothing wants any more are taken back (cloud::Provider::withdraw).
+struct Withdraw {
+  PoolIndex pool = no_pool;
+  model::Market market = model::Market::on_demand;
+  uint32_t count = 0;
 };
 struct Bind {  // to the agent and to Slurm's NodeAddr; repeated while the agent waits and hasn't taken its name
   NodeName node;
@@ -99,6 +107,7 @@ struct Note {  // becomes an event; one a transition
 
 struct Plan {
   std::vector<Launch> launches;
+  std::vector<Withdraw> withdrawals;
   std::vector<Bind> binds;
   std::vector<Bind> restarts;  // bound already: the agent restarts slurmd
   std::vector<Terminate> terminations;
@@ -134,6 +143,8 @@ struct Trouble {
   Error error;
 };
 void trouble_reported(Memory& memory, const Spec& spec, const Trouble& trouble, TimePoint now);
+// The answer to a withdrawal: so many will not come.
+void withdrawn(Memory& memory, const Withdraw& asked, uint32_t count, TimePoint now);
 // Takes a token of an account's budget, for calls that the shell makes by itself (listings); false: not now.
 bool take_call(Memory& memory, const Spec& spec, uint32_t account, TimePoint now);
 // A call was throttled: every call of the account waits.

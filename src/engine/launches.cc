@@ -188,6 +188,7 @@ void settle_launches(Round& round) {
   }
   if (!round.memory.launches.empty()) count_visible(round);
   credit_untokened(round);
+  adopt_launches(round);
   for (auto it = round.memory.launches.begin(); it != round.memory.launches.end();) {
     it = settled(round, it->second) ? round.memory.launches.erase(it) : std::next(it);
   }

@@ -45,6 +45,7 @@ struct LaunchMemory {
   bool refused = false;     // in part
   bool answered = false;    // the provider accepted (or the outcome is unknown); until then the request is on its way
   TimePoint answered_at{};  // the first round after the answer
+  bool adopted = false;          // the listing told of it; whoever asked is forgotten
   bool outcome_unknown = false;  // the reply was lost; asking again uses the same token
   uint32_t visible = 0;          // of it, in the last listing
 };
@@ -114,6 +115,8 @@ struct PoolMemory {
   bool held = false;        // its sleeping nodes are drained, because it has no way to get machines
   TimePoint held_since{};
   TimePoint spare_since{};   // spare machines are left to Slurm from then on
+  TimePoint excess_since{};  // more are on their way than anything wants
+  TimePoint withdrawn_at{};  // some were taken back, or that was tried
   uint32_t unneeded = 0;     // machines that are ready or on their way and that nothing wants, after the last round;
   uint32_t spare = 0;        // of them, those that are ready for names of a held pool
   TimePoint hold_told_at{};  // Slurm was told last, to drain or undrain them

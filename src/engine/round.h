@@ -62,6 +62,7 @@ struct PoolRound {
   bool any_drained = false;   // by us, a sleeping node
   bool unanswered = false;    // a launch whose answer hasn't come
   bool unheard = false;       // a running machine from before our start has not spoken yet
+  uint32_t excess = 0;        // machines on their way, not yet there, that nothing wants
   uint64_t ids = 0;           // of its listed instances; see launch_token()
   std::string last_failure;
 };
@@ -158,6 +159,9 @@ bool send_launch(Round& round, Launch launch, const std::vector<uint32_t>& works
                  bool probe);
 // What earlier launches still owe, and refusals (launches.cc).
 void settle_launches(Round& round);
+// Machines that are on their way though no launch is remembered, and those that nothing wants (withdraw.cc).
+void adopt_launches(Round& round);
+void withdraw_excess(Round& round);
 std::string launch_token(Round& round, const std::vector<uint32_t>& wanted, const Launch& launch);
 
 }  // namespace slipway::engine

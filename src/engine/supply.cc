@@ -355,7 +355,10 @@ void serve_lot(Round& round, PoolIndex p, Lot& lot) {
   }
   const size_t before = lot.works.size();
   bind_waiting(round, lot);
-  shed_surplus(round, p, lot, worth_keeping - (before - lot.works.size()));
+  const size_t wanted = worth_keeping - (before - lot.works.size());
+  const size_t excess = lot.have() - std::min(lot.have(), wanted + lot.extra + round.pools[p].maybe_wanted);
+  round.pools[p].excess += static_cast<uint32_t>(std::min<size_t>(excess, lot.asked));
+  shed_surplus(round, p, lot, wanted);
   launch_missing(round, p, lot);
 }
 
@@ -404,6 +407,7 @@ void bind_and_launch(Round& round) {
     const PoolMemory& memory = round.memory.pools[p];
     if (memory.held && (memory.spare != spare || memory.unneeded != unneeded)) round.due(round.now + Duration(1));
   }
+  withdraw_excess(round);
 }
 
 }  // namespace slipway::engine

@@ -120,6 +120,13 @@ struct PendingJob {
   std::string told;              // our comment on it, if any
 };
 
+// Machines that the provider was asked for and that don't exist yet, as it tells them (cloud::OnTheWay).
+struct OnTheWay {
+  PoolIndex pool = no_pool;
+  model::Market market = model::Market::on_demand;
+  uint32_t count = 0;
+};
+
 struct View {
   bool slurm_known = false;  // slurmctld answered at least once and its last poll did not fail
   TimePoint slurm_as_of{};
@@ -128,6 +135,7 @@ struct View {
   bool instances_complete = false;  // the last listing was complete
   TimePoint instances_as_of{};
   std::vector<InstanceView> instances;
+  std::vector<OnTheWay> on_the_way;
   std::vector<JobView> jobs;        // in Slurm's order; the front is served first
   std::vector<PendingJob> pending;  // in Slurm's order, as far as Plan::jobs_wanted asked for them
   TimePoint jobs_as_of{};           // of the last full look at jobs; epoch: none yet

@@ -109,7 +109,16 @@ void Cloud::list(std::function<void(Result<cloud::Listing>)> answer) {
   state->call<cloud::Listing>(
       false, [state, asked]() -> Result<cloud::Listing> { return state->list(asked); },
       [state, answer = std::move(answer)](Result<cloud::Listing> listing) {
-        if (listing) listing->troubles = std::exchange(state->troubles, {});
+        if (listing) {
+          listing->troubles = std::exchange(state->troubles, {});
+          // What turned out not to come while the answer was under way isn't on its way.
+          for (const cloud::PoolTrouble& trouble : listing->troubles) {
+            for (cloud::OnTheWay& one : listing->on_the_way) {
+              if (one.pool == trouble.pool && one.market == trouble.market)
+                one.count -= std::min(one.count, trouble.count);
+            }
+          }
+        }
         answer(std::move(listing));
       });
 }
@@ -119,6 +128,13 @@ void Cloud::terminate(const std::vector<InstanceId>& instances,
   State* state = state_.get();
   state->call<std::vector<InstanceId>>(
       true, [state, instances] { return state->terminate(instances); }, std::move(answer));
+}
+
+void Cloud::withdraw(const PoolName& pool, model::Market market, uint32_t count,
+                     std::function<void(Result<uint32_t>)> answer) {
+  State* state = state_.get();
+  state->call<uint32_t>(
+      true, [=]() -> Result<uint32_t> { return state->withdraw(pool, market, count); }, std::move(answer));
 }
 
 cloud::Capabilities Cloud::capabilities() const {

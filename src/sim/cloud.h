@@ -82,6 +82,8 @@ class Cloud {
   void launch(const cloud::LaunchRequest& request, std::function<void(Result<cloud::LaunchReceipt>)> answer);
   void list(std::function<void(Result<cloud::Listing>)> answer);
   void terminate(const std::vector<InstanceId>& instances, std::function<void(Result<std::vector<InstanceId>>)> answer);
+  void withdraw(const PoolName& pool, model::Market market, uint32_t count,
+                std::function<void(Result<uint32_t>)> answer);
   cloud::Capabilities capabilities() const;
 
   // --- levers ---

@@ -70,7 +70,7 @@ Result<cloud::LaunchReceipt> Cloud::State::resize(engine::PoolIndex index, const
                                  .at = timeline.now() + late,
                                  .error = fill.refusals.back().error};
   timeline.after(late, [this, index] {
-    troubles.push_back(std::move(*pools[index].late));
+    if (pools[index].late->count > 0) troubles.push_back(std::move(*pools[index].late));
     pools[index].late.reset();
   });
   return receipt;
@@ -98,7 +98,51 @@ cloud::Listing Cloud::State::list(TimePoint asked) {
     listing.instances.push_back(machines[machine].instance);
     if (batch()) listing.instances.back().launch_token.clear();
   }
+  if (batch()) listing.on_the_way = on_the_way();
   return listing;
+}
+
+// What a pool's target has beyond the machines that it shows.
+std::vector<cloud::OnTheWay> Cloud::State::on_the_way() const {
+  std::vector<cloud::OnTheWay> found;
+  const auto add = [&](const PoolName& pool, model::Market market, uint32_t count) {
+    for (cloud::OnTheWay& one : found) {
+      if (one.pool == pool && one.market == market) {
+        one.count += count;
+        return;
+      }
+    }
+    found.push_back({pool, market, count});
+  };
+  for (const uint32_t machine : listed) {
+    const Machine& m = machines[machine];
+    if (m.visible_at > timeline.now() && lives(machine)) add(m.instance.pool, m.instance.market, 1);
+  }
+  for (const Pool& pool : pools) {
+    if (pool.late && pool.late->count > 0) add(pool.name, pool.late->market, pool.late->count);
+  }
+  return found;
+}
+
+// The target is put down: first by what there is no machine for, then by machines that nobody has seen.
+uint32_t Cloud::State::withdraw(const PoolName& name, model::Market market, uint32_t count) {
+  if (!batch()) return 0;
+  uint32_t taken = 0;
+  for (Pool& pool : pools) {
+    if (pool.name != name || !pool.late || pool.late->market != market) continue;
+    taken = std::min(count, pool.late->count);
+    pool.late->count -= taken;
+  }
+  for (const uint32_t machine : std::vector<uint32_t>(listed)) {
+    if (taken == count) break;
+    const Machine& m = machines[machine];
+    if (m.instance.pool != name || m.instance.market != market || m.visible_at <= timeline.now() || !lives(machine)) {
+      continue;
+    }
+    stop(machine);
+    ++taken;
+  }
+  return taken;
 }
 
 Result<std::vector<InstanceId>> Cloud::State::terminate(const std::vector<InstanceId>& instances) {

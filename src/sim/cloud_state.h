@@ -63,6 +63,8 @@ struct Cloud::State {
   Result<cloud::LaunchReceipt> resize(engine::PoolIndex pool, const cloud::LaunchRequest& request);
   cloud::Listing list(TimePoint asked);
   Result<std::vector<InstanceId>> terminate(const std::vector<InstanceId>& instances);
+  std::vector<cloud::OnTheWay> on_the_way() const;
+  uint32_t withdraw(const PoolName& pool, model::Market market, uint32_t count);
   Result<std::vector<InstanceId>> remove_nodes(const std::vector<InstanceId>& instances);
   std::vector<InstanceId> make(engine::PoolIndex pool, const cloud::LaunchRequest& request, const Stock::Fill& fill);
 

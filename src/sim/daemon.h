@@ -118,6 +118,7 @@ class Daemon {
   void provider_finished();
   void take_instances(std::vector<model::Instance>& now);
   void heed_troubles(const std::vector<cloud::PoolTrouble>& troubles);
+  void withdraw(const engine::Withdraw& withdraw);
   void see_agent(uint32_t machine);
   const NodeName& view_name(uint32_t node) const;
   void send_name(uint32_t node, uint32_t machine);

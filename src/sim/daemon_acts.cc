@@ -159,6 +159,11 @@ void Daemon::execute(engine::Plan plan, size_t from) {
     if (!step(plan, position - 1)) return;
     terminate(plan.terminations);
   }
+  for (const auto& one : plan.withdrawals) {
+    if (!due()) continue;
+    if (!step(plan, position - 1)) return;
+    withdraw(one);
+  }
   for (const auto& one : plan.launches) {
     if (!due()) continue;
     if (!step(plan, position - 1)) return;
@@ -216,6 +221,23 @@ void Daemon::launch(const engine::Launch& launch) {
     ++world_.cloud_version;
     in_this_life(life,
                  [this, pool, token, count, receipt = std::move(receipt)] { launched(pool, token, count, receipt); });
+  });
+}
+
+void Daemon::withdraw(const engine::Withdraw& withdraw) {
+  const PoolName& pool = world_.spec.pools[withdraw.pool].name;
+  world_.invariants.call_made();
+  if (world_.trace.on())
+    world_.tell({}, pool.str() + ": takes back " + std::to_string(withdraw.count) + " on their way");
+  world_.cloud.withdraw(pool, withdraw.market, withdraw.count, [this, life = life_, withdraw](Result<uint32_t> taken) {
+    world_.note_new_machines();
+    ++world_.cloud_version;
+    in_this_life(life, [this, withdraw, taken = std::move(taken)] {
+      if (!taken && taken.error().code == ErrorCode::throttled) engine::throttled(memory_, 0, taken.error(), clock());
+      engine::withdrawn(memory_, withdraw, taken.value_or(0), clock());
+      dirty_ = true;
+      ask_provider_now();
+    });
   });
 }
 

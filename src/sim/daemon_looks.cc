@@ -206,6 +206,13 @@ void Daemon::provider_answered(TimePoint asked, uint64_t version, Result<cloud::
   view_.instances_as_of = asked;
   view_.instances_complete = listing->complete;
   listed_ |= listing->complete;
+  view_.on_the_way.clear();
+  for (const cloud::OnTheWay& one : listing->on_the_way) {
+    for (engine::PoolIndex p = 0; p < world_.spec.pools.size(); ++p) {
+      if (world_.spec.pools[p].name == one.pool) view_.on_the_way.push_back({p, one.market, one.count});
+    }
+  }
+  if (!view_.on_the_way.empty()) dirty_ = true;
   if (!same_as_before) {
     dirty_ = true;
     changed_at_ = clock();

@@ -86,8 +86,8 @@ inline bool same(const engine::InstanceView& seen, const model::Instance& now) {
 }
 
 inline bool does_something(const engine::Plan& plan) {
-  return !plan.binds.empty() || !plan.restarts.empty() || !plan.launches.empty() || !plan.terminations.empty() ||
-         !plan.tells.empty() || !plan.job_tells.empty();
+  return !plan.binds.empty() || !plan.restarts.empty() || !plan.launches.empty() || !plan.withdrawals.empty() ||
+         !plan.terminations.empty() || !plan.tells.empty() || !plan.job_tells.empty();
 }
 
 }  // namespace slipway::sim

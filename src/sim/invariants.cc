@@ -91,8 +91,9 @@ void Invariants::daemon_ended(uint32_t) {
 
 void Invariants::decided(const engine::View& view, const engine::Plan& plan, bool needless) {
   if (!on_) return;
-  const bool acts = !plan.launches.empty() || !plan.binds.empty() || !plan.restarts.empty() ||
-                    !plan.terminations.empty() || !plan.tells.empty() || !plan.job_tells.empty();
+  const bool acts = !plan.launches.empty() || !plan.withdrawals.empty() || !plan.binds.empty() ||
+                    !plan.restarts.empty() || !plan.terminations.empty() || !plan.tells.empty() ||
+                    !plan.job_tells.empty();
   if (!acts) return;
   if (needless) {
     std::string what = "a round without anything new or due acts:";

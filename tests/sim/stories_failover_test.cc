@@ -77,6 +77,38 @@ TEST(FailoverStories, ADaemonThatDiesBetweenAnyTwoStepsGoesOn) {
   }
 }
 
+// A resize has no names: whoever asked for it must find it again.
+TEST(FailoverStories, ADaemonThatDiesInTheMiddleOfAResizeAsksForNothingTwice) {
+  for (int after = 1; after <= 20; ++after) {
+    WorldOptions options = on_batch({a_pool("low", 20)});
+    options.cloud.consistency = seconds(30);
+    Story story(options);
+    const JobId job = story.submit({.nodes = 12});
+    story.run_for(seconds(after));
+    story.daemon().kill(seconds(3));
+    EXPECT_TRUE(story.until_runs(job, start_longest + minutes(3))) << after;
+    EXPECT_EQ(story.machines(), 12u) << after;
+    story.ends_well();
+  }
+}
+
+// An operator calls a boot off: machines that don't exist yet never will.
+TEST(FailoverStories, MachinesOfNodesThatWereCalledOffAreTakenBackBeforeTheyExist) {
+  WorldOptions options = on_batch({a_pool("low", 20)});
+  options.cloud.consistency = minutes(2);
+  Story story(options);
+  story.room(4);
+  story.run_for(minutes(3));  // until then a machine from before the daemon's start might be missing from the listing
+  const JobId job = story.submit({.nodes = 20});
+  ASSERT_TRUE(story.until([&] { return !story.launches.empty(); }, minutes(2)));
+  story.world.slurm.cancel(job);
+  for (uint32_t n = 0; n < 20; ++n) story.by_hand(n, slurm::NodeChange::down, "called off");
+  EXPECT_TRUE(story.until([&] { return story.noted("launch_withdrawn") > 0; }, seconds(30)));
+  EXPECT_TRUE(story.until([&] { return story.billed() == 0; }, minutes(2)));
+  for (uint32_t n = 0; n < 20; ++n) story.by_hand(n, slurm::NodeChange::resume);
+  story.ends_well();
+}
+
 // Killed at any moment of a launch: asked, on its way, answered, half listed.
 TEST(FailoverStories, ADaemonThatDiesDuringALaunchLaunchesNothingTwice) {
   for (const Character character : {Character::local, Character::ec2}) {
