@@ -10,6 +10,8 @@
 #include <cstring>
 
 #include "agent/context.h"
+#include "agent/join_machine.h"
+#include "agent/privileged.h"
 #include "base/log.h"
 #include "base/subprocess.h"
 #include "join/handshake.h"
@@ -50,6 +52,17 @@ int run_agent(const join::BootData& boot) {
   setenv("PATH", search_path, 1);
   umask(022);
   (void)!chdir("/");
+  Fd lock;
+  if (is_claimed(boot)) {
+    auto taken = take_lock(run_folder);
+    if (!taken) {
+      log_error("agent_failed", {{"why", taken.error().message}});
+      return 1;
+    }
+    lock = std::move(*taken);
+    (void)unlink((std::filesystem::path(run_folder) / status_file).c_str());
+    reserve_privileged_ports();
+  }
   sigset_t ends;
   sigemptyset(&ends);
   for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&ends, signal);

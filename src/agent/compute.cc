@@ -3,6 +3,7 @@
 
 #include "agent/context.h"
 #include "agent/listening.h"
+#include "agent/maintenance.h"
 #include "agent/member.h"
 #include "agent/supervisor.h"
 #include "base/log.h"
@@ -42,11 +43,16 @@ class Compute final : public Role {
   void start() override {
     if (!context_.boot.hostname.empty()) (void)become_host(context_.boot.hostname, context_.boot.address);
     member_.start();
+    if (member_.imds() == nullptr) return;
+    maintenance_ = std::make_unique<Maintenance>(context_.loop, context_.clock, *member_.imds());
+    maintenance_->on_notice([this](const join::Notice& notice) { member_.notice(notice); });
+    maintenance_->start();
   }
 
   void shut_down(std::function<void()> done) override {
     member_.hush();
     context_.loop.cancel(look_timer_);
+    if (maintenance_) maintenance_->stop();
     slurmd_.stop(slurmd_patience, [this, done] { member_.shut_down(munged_patience, done); });
   }
 
@@ -71,6 +77,7 @@ class Compute final : public Role {
       bind_to(bind->node);
     } else if (const auto* leave = std::get_if<join::Leave>(&message)) {
       log_info("leave", {{"reason", leave->reason}});
+      if (maintenance_) maintenance_->let_go();
       leave_cluster();
     }
   }
@@ -161,6 +168,7 @@ class Compute final : public Role {
   Context context_;
   Member member_;
   Service slurmd_;
+  std::unique_ptr<Maintenance> maintenance_;  // where the cloud announces it
   std::string slurmd_path_;
   std::string node_;     // the name it shall have; empty: none
   std::string trouble_;  // how the last slurmd ended, until one serves again

@@ -13,6 +13,15 @@ namespace slipway::agent {
 
 inline constexpr const char* log_folder = "/var/log/slipway";
 inline constexpr const char* run_folder = "/run/slipway";
+// In there, where the agent was started by --join: held for the agent's life; and how far it came.
+inline constexpr const char* lock_file = "agent.lock";
+inline constexpr const char* status_file = "agent.status";
+inline constexpr const char* status_joined = "joined";  // else why it isn't yet
+
+// The machine proves itself by a claim: it has a metadata service, and something else than us is PID 1.
+inline bool is_claimed(const join::BootData& boot) {
+  return boot.provider == "azure";
+}
 
 struct Context {
   Loop& loop;

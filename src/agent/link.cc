@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "agent/privileged.h"
 #include "base/log.h"
+#include "join/claim.h"
 
 namespace slipway::agent {
 
@@ -23,25 +25,52 @@ void Link::start() {
 }
 
 void Link::stop() {
-  for (Loop::TimerId timer : {connect_timer_, patience_timer_, heartbeat_timer_}) loop_.cancel(timer);
+  for (Loop::TimerId* timer : {&connect_timer_, &patience_timer_, &heartbeat_timer_}) {
+    loop_.cancel(std::exchange(*timer, Loop::TimerId::none));
+  }
   state_ = State::down;
   channel_.reset();
 }
 
 void Link::connect() {
-  auto channel = Channel::connect_tcp(loop_, options_.daemon);
+  trusted_ = false;
+  if (options_.evidence == nullptr) {
+    greet({});
+    return;
+  }
+  state_ = State::asking;
+  patience_timer_ = loop_.after(options_.claim_patience, [this] { lost("no answer from the metadata service"); });
+  options_.evidence->get([this](const Result<Document>& document) {
+    if (state_ == State::asking) greet(document);
+  });
+}
+
+void Link::greet(const Result<Document>& evidence) {
+  if (!evidence) {
+    lost(evidence.error().message);
+    return;
+  }
+  const bool claims = options_.evidence != nullptr;
+  auto channel =
+      claims ? connect_privileged(loop_, random_, options_.daemon) : Channel::connect_tcp(loop_, options_.daemon);
   if (!channel) {
     lost(channel.error().message);
     return;
   }
   channel_ = std::move(*channel);
   state_ = State::greeting;
-  trusted_ = false;
   nonce_ = join::random_key();
+  secret_ = claims ? join::random_key() : options_.secret;
+  std::string claim;
+  if (claims) {
+    claim = join::seal_claim({secret_, options_.instance, evidence->kind, evidence->text}, options_.daemon_key);
+  }
   channel_->on_message([this](std::string frame) { received(std::move(frame)); });
   channel_->on_close([this](std::string why) { lost(why); });
-  channel_->send(join::encode_agent_hello({options_.instance, nonce_}));
-  patience_timer_ = loop_.after(options_.patience, [this] { lost("no answer from the daemon"); });
+  channel_->send(join::encode_agent_hello({options_.instance, nonce_, std::move(claim)}));
+  loop_.cancel(patience_timer_);
+  patience_timer_ =
+      loop_.after(claims ? options_.claim_patience : options_.patience, [this] { lost("no answer from the daemon"); });
 }
 
 void Link::received(std::string frame) {
@@ -51,7 +80,7 @@ void Link::received(std::string frame) {
       lost("not a daemon's hello: " + nonce.error().message);
       return;
     }
-    channel_->seal_with(join::make_sealer(join::Side::agent, options_.secret, nonce_, *nonce));
+    channel_->seal_with(join::make_sealer(join::Side::agent, secret_, nonce_, *nonce));
     state_ = State::up;
     if (on_up_) on_up_();
     return;
@@ -77,6 +106,7 @@ void Link::lost(const std::string& why) {
   if (!complained_) log_warning("link_down", {{"daemon", options_.daemon}, {"why", why}});
   complained_ = true;
   stop();
+  if (on_down_) on_down_(why);
   connect_timer_ = loop_.after(jittered(pause_), [this] { connect(); });
   pause_ = std::min(pause_ * 2, options_.pause_max);
 }

@@ -8,13 +8,20 @@ namespace {
 
 constexpr size_t tail_bytes = 4096;
 
-LinkOptions link_options(const join::BootData& boot) {
+LinkOptions link_options(const join::BootData& boot, Evidence* evidence) {
   LinkOptions options;
   options.daemon = boot.daemon;
   options.instance = boot.instance;
-  // parse_boot_data() refuses a secret that is none.
-  options.secret = join::parse_key(boot.secret).value_or(join::Key{});
+  options.evidence = evidence;
+  // parse_boot_data() refuses a key that is none.
+  const std::string& key = evidence != nullptr ? boot.daemon_key : boot.secret;
+  (evidence != nullptr ? options.daemon_key : options.secret) = join::parse_key(key).value_or(join::Key{});
   return options;
+}
+
+// For `slipway-agent --join`, which waits for it.
+void write_status(const std::string& text) {
+  (void)put_file(std::filesystem::path(run_folder) / status_file, text + "\n", 0644);
 }
 
 bool same_users(const std::vector<model::User>& a, const std::vector<model::User>& b) {
@@ -26,11 +33,22 @@ bool same_users(const std::vector<model::User>& a, const std::vector<model::User
 
 Member::Member(Context context)
     : context_(context),
+      imds_(is_claimed(context.boot) ? std::make_unique<Imds>(context.boot.imds) : nullptr),
+      evidence_(imds_ ? std::make_unique<Evidence>(context.loop, context.clock, *imds_, context.boot.identity)
+                      : nullptr),
       munge_(context),
       prep_(context),
-      link_(context.loop, context.random, link_options(context.boot)) {
-  link_.on_up([this] { link_.send(state_); });
+      link_(context.loop, context.random, link_options(context.boot, evidence_.get())) {
+  link_.on_up([this] {
+    link_.send(state_);
+    if (notice_) link_.send(*notice_);
+  });
   link_.on_message([this](join::FromDaemon message) { received(std::move(message)); });
+  if (evidence_) {
+    link_.on_down([this](const std::string& why) {
+      if (!joined_) write_status(why);
+    });
+  }
 }
 
 void Member::start() {
@@ -56,7 +74,13 @@ void Member::fail_with(const std::string& message, const std::string& log_file) 
   report(std::move(failed));
 }
 
+void Member::notice(join::Notice notice) {
+  notice_ = std::move(notice);
+  link_.send(*notice_);
+}
+
 void Member::received(join::FromDaemon message) {
+  if (!std::exchange(joined_, true) && evidence_) write_status(status_joined);
   if (const auto* welcome = std::get_if<join::Welcome>(&message)) {
     link_.heartbeat_every(welcome->heartbeat_every);
     if (welcome_) {

@@ -7,6 +7,8 @@
 #include <string>
 
 #include "agent/context.h"
+#include "agent/evidence.h"
+#include "agent/imds.h"
 #include "agent/link.h"
 #include "agent/munge.h"
 #include "agent/prep.h"
@@ -26,12 +28,15 @@ class Member {
   void on_message(std::function<void(const join::FromDaemon&)> callback) { on_message_ = std::move(callback); }
 
   void start();
+  // What the cloud will do with this machine; said now, and again on every new connection.
+  void notice(join::Notice notice);
   // The state that the daemon hears now, and again on every new connection.
   void report(join::Report report);
   void fail_with(const std::string& message, const std::string& log_file);
   const join::Report& state() const { return state_; }
   bool ready() const { return ready_; }
   const join::Welcome& welcome() const { return *welcome_; }
+  Imds* imds() { return imds_.get(); }  // null where there is none
 
   // No more words; munged is ended.
   void shut_down(Duration patience, std::function<void()> done);
@@ -44,6 +49,8 @@ class Member {
   void step_done(const Result<void>& result, const char* log);
 
   Context context_;
+  std::unique_ptr<Imds> imds_;
+  std::unique_ptr<Evidence> evidence_;
   Munge munge_;
   Prep prep_;
   Link link_;
@@ -52,7 +59,9 @@ class Member {
   std::function<void(const join::FromDaemon&)> on_message_;
   std::optional<join::Welcome> welcome_;
   join::Report state_;
-  int steps_left_ = 2;  // munged and the prep script
+  std::optional<join::Notice> notice_;
+  bool joined_ = false;  // once
+  int steps_left_ = 2;   // munged and the prep script
   bool ready_ = false;
 };
 

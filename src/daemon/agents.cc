@@ -20,10 +20,21 @@ bool send_frame(int fd, const std::string& body) {
   return ::send(fd, frame.data(), frame.size(), MSG_NOSIGNAL | MSG_DONTWAIT) == static_cast<ssize_t>(frame.size());
 }
 
+// The agent comes again. What isn't denied is the usual course while many machines boot: too many at once, or one that
+// is quicker than the listing which shows it.
+void log_refusal(const Peer& peer, const InstanceId& instance, const Error& why) {
+  log_event(why.code == ErrorCode::denied ? LogLevel::warning : LogLevel::debug, "agent_refused",
+            {{"address", peer.address}, {"instance", instance.str()}, {"why", why.message}});
+}
+
 }  // namespace
 
 Agents::Agents(Loop& loop, const Clock& clock, Options options, Events events)
-    : loop_(loop), clock_(clock), options_(std::move(options)), events_(std::move(events)) {}
+    : loop_(loop),
+      clock_(clock),
+      options_(std::move(options)),
+      events_(std::move(events)),
+      keys_(join::daemon_key_pair(options_.master)) {}
 
 Result<std::unique_ptr<Agents>> Agents::open(Loop& loop, const Clock& clock, Options options, Events events) {
   std::unique_ptr<Agents> agents(new Agents(loop, clock, std::move(options), std::move(events)));
@@ -46,18 +57,76 @@ void Agents::on_hello(Fd socket, Peer peer, const std::string& text) {
     log_warning("agent_refused", {{"address", peer.address}, {"why", hello.error().message}});
     return;
   }
+  if (hello->claim.empty()) {
+    greet(std::move(socket), std::move(peer), InstanceId(hello->instance),
+          join::machine_secret(options_.master, hello->instance), hello->nonce);
+    return;
+  }
+  if (auto begun = check_claim(socket, peer, *hello); !begun) {
+    log_refusal(peer, InstanceId(hello->instance), begun.error());
+  }
+}
+
+// Takes the socket and the peer when it succeeds.
+Result<void> Agents::check_claim(Fd& socket, Peer& peer, const join::AgentHello& hello) {
+  const auto from = parse_endpoint(peer.address);
+  if (!from || from->port >= privileged_ports) {
+    return fail(ErrorCode::denied, "a claim from port " + std::to_string(from ? from->port : 0) +
+                                       ": anybody on a machine could have sent it; its agent must run as root");
+  }
+  if (!events_.identify) return fail(ErrorCode::denied, "no pool's provider vouches for machines");
+  const std::string address = peer.address.substr(0, peer.address.rfind(':'));
+  if (checked_addresses_.size() >= options_.checks_max) {
+    return fail(ErrorCode::throttled, "too many claims are being checked; the agent comes again");
+  }
+  if (checked_addresses_.contains(address)) {
+    return fail(ErrorCode::throttled, "an earlier claim from there is being checked; the agent comes again");
+  }
+  auto claim = join::open_claim(hello.claim, keys_);
+  if (!claim) return fail(claim.error());
+  if (claim->instance != hello.instance) {
+    return fail(ErrorCode::denied, "a claim for " + claim->instance + ", which isn't who says hello");
+  }
+
+  checked_addresses_.insert(address);
+  const uint64_t guest = next_guest_++;
+  checks_[guest] = {std::move(socket), std::move(peer), InstanceId(hello.instance),
+                    claim->secret,     hello.nonce,     clock_.now() + options_.check_patience};
+  schedule_sweep(options_.check_patience);
+  events_.identify({InstanceId(hello.instance), std::move(claim->kind), std::move(claim->document), address},
+                   [this, guest, address, alive = std::weak_ptr<bool>(alive_)](const Result<void>& vouched) {
+                     if (!alive.expired()) checked(guest, address, vouched);
+                   });
+  return {};
+}
+
+void Agents::checked(uint64_t guest, const std::string& address, const Result<void>& vouched) {
+  checked_addresses_.erase(address);
+  const auto found = checks_.find(guest);
+  if (found == checks_.end()) return;
+  Check check = std::move(found->second);
+  checks_.erase(found);
+  if (!vouched) {
+    log_refusal(check.peer, check.instance, vouched.error());
+    return;
+  }
+  greet(std::move(check.socket), std::move(check.peer), check.instance, check.secret, check.nonce);
+}
+
+// From here on the guest has to show, by a sealed frame, that it has the secret.
+void Agents::greet(Fd socket, Peer peer, const InstanceId& instance, const join::Key& secret,
+                   const join::Key& agent_nonce) {
   if (unproven_.size() >= options_.unproven_max) return;
   const join::Key nonce = join::random_key();
   if (!send_frame(socket.get(), join::encode_daemon_hello(nonce))) return;
 
   const uint64_t guest = next_guest_++;
   Unproven& unproven = unproven_[guest];
-  unproven.instance = InstanceId(hello->instance);
+  unproven.instance = instance;
   unproven.deadline = clock_.now() + options_.door.patience;
   unproven.channel = std::make_unique<Channel>(loop_, std::move(socket), std::move(peer), agent_frame_bytes_max);
   unproven.channel->set_queue_max(queue_bytes_max);
-  unproven.channel->seal_with(join::make_sealer(
-      join::Side::daemon, join::machine_secret(options_.master, hello->instance), hello->nonce, nonce));
+  unproven.channel->seal_with(join::make_sealer(join::Side::daemon, secret, agent_nonce, nonce));
   unproven.channel->on_message([this, guest, id = unproven.instance, proven = false](std::string frame) mutable {
     if (!std::exchange(proven, true)) on_proof(guest);
     on_frame(id, frame);
@@ -100,6 +169,8 @@ void Agents::on_frame(const InstanceId& instance, const std::string& frame) {
   if (was_silent) agent.since = agent.heard_at;
   if (auto* report = std::get_if<join::Report>(&*message)) {
     on_report(instance, agent, std::move(*report));
+  } else if (auto* notice = std::get_if<join::Notice>(&*message)) {
+    on_notice(instance, agent, std::move(*notice));
   } else if (was_silent) {
     events_.changed(instance);
   }
@@ -128,6 +199,23 @@ void Agents::on_report(const InstanceId& instance, Agent& agent, join::Report re
   }
   if (newly_failed) events_.failed(instance, agent.message, report.log_tail);
   if (changed) events_.changed(instance);
+}
+
+void Agents::on_notice(const InstanceId& instance, Agent& agent, join::Notice notice) {
+  const join::Notice& old = agent.notice;
+  if (old.kind == notice.kind && old.at_ms == notice.at_ms && old.event == notice.event) return;
+  if (notice.kind == join::NoticeKind::none) {
+    log_info("agent_notice_withdrawn", {{"instance", instance.str()}, {"event", old.event}});
+  } else {
+    const TimePoint at(Duration(static_cast<int64_t>(notice.at_ms)));
+    log_info("agent_notice", {{"instance", instance.str()},
+                              {"kind", join::to_string(notice.kind)},
+                              {"at", to_iso8601(at)},
+                              {"event", notice.event}});
+  }
+  const bool matters = join::ends_machine(old.kind) || join::ends_machine(notice.kind);
+  agent.notice = std::move(notice);
+  if (matters) events_.changed(instance);
 }
 
 void Agents::on_end(const InstanceId& instance, const std::string& why) {
@@ -184,12 +272,12 @@ void Agents::prune(const std::unordered_set<InstanceId>& listed) {
   std::erase_if(agents_, [&](const auto& entry) { return !entry.second.channel && !listed.contains(entry.first); });
 }
 
-void Agents::fill(std::vector<engine::InstanceView>& instances) const {
+void Agents::fill(std::vector<engine::InstanceView>& instances) {
   using engine::AgentState;
   for (auto& view : instances) {
     const auto found = agents_.find(view.id);
     if (found == agents_.end() || !found->second.heard) continue;
-    const Agent& agent = found->second;
+    Agent& agent = found->second;
     switch (agent.phase) {
       case join::Phase::preparing:
         view.agent = AgentState::preparing;
@@ -212,6 +300,16 @@ void Agents::fill(std::vector<engine::InstanceView>& instances) const {
     view.agent_since = agent.since;
     view.slurmd_started = agent.slurmd_started;
     if (!agent.message.empty()) view.message = agent.message;
+    // A view outlives many rounds; what a notice did to it goes when the notice is withdrawn.
+    if (agent.evict_at != TimePoint{} && view.evict_at == agent.evict_at) view.evict_at = agent.listed_evict_at;
+    agent.evict_at = {};
+    if (join::ends_machine(agent.notice.kind)) {
+      const TimePoint at(Duration(static_cast<int64_t>(agent.notice.at_ms)));
+      if (view.evict_at == TimePoint{} || at < view.evict_at) {
+        agent.listed_evict_at = std::exchange(view.evict_at, at);
+        agent.evict_at = at;
+      }
+    }
   }
 }
 
@@ -249,6 +347,8 @@ void Agents::sweep() {
   TimePoint next = TimePoint::max();
   std::erase_if(unproven_, [&](const auto& entry) { return entry.second.deadline <= now; });
   for (const auto& [guest, unproven] : unproven_) next = std::min(next, unproven.deadline);
+  std::erase_if(checks_, [&](const auto& entry) { return entry.second.deadline <= now; });
+  for (const auto& [guest, check] : checks_) next = std::min(next, check.deadline);
   std::vector<InstanceId> fell_silent;
   for (auto& [instance, agent] : agents_) {
     if (agent.silent || !agent.channel) continue;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "join/handshake.h"
 
 namespace slipway::daemon {
 
@@ -112,6 +113,8 @@ void Doorway::accept_some() {
     guest.socket = std::move(socket);
     guest.peer.address = std::string(text) + ":" + std::to_string(ntohs(from.sin_port));
     guest.address = address;
+    const bool is_privileged = ntohs(from.sin_port) < privileged_ports;
+    guest.hello_bytes_max = is_privileged ? join::hello_bytes_max : join::plain_hello_bytes_max;
     guest.deadline = clock_.now() + options_.patience;
     guests_.emplace(fd, std::move(guest));
     loop_.watch(fd, EPOLLIN, [this, fd](uint32_t) { read_from(fd); });
@@ -127,11 +130,11 @@ void Doorway::read_from(int fd) {
     size_t wanted = 4;
     if (received.size() >= 4) {
       const uint32_t length = read_length(received);
-      if (length == 0 || length > hello_bytes_max) return drop(fd);
+      if (length == 0 || length > found->second.hello_bytes_max) return drop(fd);
       wanted = 4 + length;
       if (received.size() == wanted) break;
     }
-    char bytes[4 + hello_bytes_max];
+    char bytes[4 + join::hello_bytes_max];
     const ssize_t got = ::recv(fd, bytes, wanted - received.size(), 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;

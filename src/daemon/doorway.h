@@ -1,9 +1,11 @@
 // The TCP door for machines that nobody knows yet: accepts, reads one small hello each, and hands the socket on.
 //
 // Everything before the hello is bounded, because anybody on the cluster's network can knock: `guests_max` connections
-// at once, of which `guests_per_address` from one address, hellos of at most 4 KiB, and each guest has `patience` to
-// say it. A socket is read to the end of the hello's frame and not a byte further, so its new owner finds the stream at
-// a frame's start. On the loop's thread.
+// at once, of which `guests_per_address` from one address, and each guest has `patience` to say its hello. That has at
+// most 1 KiB, or 24 KiB when it comes from a port below 1024: only those may bring a claim (join/claim.h), and only a
+// machine's root has those ports. So 2048 guests hold at most 2 MiB, or 48 MiB when each of them is root of some
+// machine, and those of one address 1.5 MiB. A socket is read to the end of the hello's frame and not a byte further,
+// so its new owner finds the stream at a frame's start. On the loop's thread.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +22,7 @@
 
 namespace slipway::daemon {
 
-inline constexpr size_t hello_bytes_max = 4 << 10;
+inline constexpr uint16_t privileged_ports = 1024;  // those below
 
 class Doorway {
  public:
@@ -47,6 +49,7 @@ class Doorway {
     Fd socket;
     Peer peer;
     uint32_t address = 0;
+    size_t hello_bytes_max = 0;
     TimePoint deadline{};
     std::string received;
   };

@@ -11,7 +11,6 @@ namespace slipway::join {
 
 namespace {
 
-constexpr size_t hello_bytes_max = 1024;
 constexpr uint64_t protocol_version = 1;
 
 // libsodium picks the processor's fastest code here; its primitives must not be used before.
@@ -116,7 +115,8 @@ Key machine_secret(const Key& master, std::string_view instance) {
 }
 
 std::string encode_agent_hello(const AgentHello& hello) {
-  return "{\"v\":1,\"instance\":" + json_quoted(hello.instance) + ",\"nonce\":\"" + to_hex(hello.nonce) + "\"}";
+  return "{\"v\":1,\"instance\":" + json_quoted(hello.instance) + ",\"nonce\":\"" + to_hex(hello.nonce) + "\"" +
+         (hello.claim.empty() ? "" : ",\"claim\":" + json_quoted(hello.claim)) + "}";
 }
 
 Result<AgentHello> decode_agent_hello(std::string_view frame) {
@@ -124,11 +124,15 @@ Result<AgentHello> decode_agent_hello(std::string_view frame) {
   if (!reader) return fail(reader.error());
   if (reader->number("v", 1'000'000) != protocol_version) reader->problem("a hello of another protocol version");
   AgentHello hello;
-  hello.instance = reader->text("instance", 128);
-  if (!is_plain_name(hello.instance, 128)) reader->problem("\"instance\" is not a machine's name");
+  hello.instance = reader->text("instance", instance_bytes_max);
+  if (!is_instance_id(hello.instance)) reader->problem("\"instance\" is not a machine's name");
   const auto nonce = parse_key(reader->text("nonce", 64));
   if (!nonce) reader->problem("\"nonce\" must be 64 hex digits");
-  if (reader->size() != 3) reader->problem("a hello holds v, instance and nonce, nothing else");
+  hello.claim = reader->text("claim", claim_bytes_max);
+  if (reader->size() != (hello.claim.empty() ? 3 : 4)) {
+    reader->problem("a hello holds v, instance, nonce and perhaps a claim, nothing else");
+  }
+  if (hello.claim.empty() && frame.size() > plain_hello_bytes_max) reader->problem("a hello without a claim is short");
   if (auto status = reader->status(); !status) return fail(status.error());
   hello.nonce = *nonce;
   return hello;
@@ -139,7 +143,7 @@ std::string encode_daemon_hello(const Key& nonce) {
 }
 
 Result<Key> decode_daemon_hello(std::string_view frame) {
-  auto reader = JsonReader::parse(frame, hello_bytes_max);
+  auto reader = JsonReader::parse(frame, plain_hello_bytes_max);
   if (!reader) return fail(reader.error());
   if (reader->number("v", 1'000'000) != protocol_version) reader->problem("a hello of another protocol version");
   const auto nonce = parse_key(reader->text("nonce", 64));

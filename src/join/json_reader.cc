@@ -4,6 +4,8 @@
 
 #include <boost/json.hpp>
 
+#include "join/handshake.h"
+
 namespace slipway::join {
 
 namespace json = boost::json;
@@ -141,6 +143,14 @@ bool is_plain_name(std::string_view text, size_t bytes_max) {
     if (!fine) return false;
   }
   return true;
+}
+
+bool is_instance_id(std::string_view text) {
+  if (text.size() > instance_bytes_max) return false;
+  const size_t slash = text.find('/');
+  if (slash == std::string_view::npos) return is_plain_name(text, instance_bytes_max);
+  return is_plain_name(text.substr(0, slash), instance_bytes_max) &&
+         is_plain_name(text.substr(slash + 1), instance_bytes_max);
 }
 
 bool is_ipv4(std::string_view text) {

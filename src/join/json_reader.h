@@ -42,6 +42,8 @@ class JsonReader {
 // A name that is safe as a host name, a hosts line and an argument: 1 to `bytes_max` of [A-Za-z0-9._-], not starting
 // with '-' or '.'.
 bool is_plain_name(std::string_view text, size_t bytes_max);
+// A machine's: a plain name, or "<pool>/<machine>" of two. At most `instance_bytes_max` (join/handshake.h).
+bool is_instance_id(std::string_view text);
 // "198.18.0.2:6830": dotted IPv4 and a port from 1 to 65535.
 bool is_ipv4_and_port(std::string_view text);
 bool is_ipv4(std::string_view text);

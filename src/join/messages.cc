@@ -21,6 +21,9 @@ constexpr size_t file_bytes_max = 16 << 20;
 constexpr size_t munge_key_bytes_max = 4096;
 constexpr size_t users_max = 100'000;
 constexpr size_t node_bytes_max = 63;  // of a host name
+constexpr size_t event_bytes_max = 128;
+// The year 9999, so that no arithmetic on a time overflows.
+constexpr uint64_t time_max_ms = 253'402'300'799'999;
 
 std::string to_base64(std::string_view bytes) {
   std::string out(sodium_base64_encoded_len(bytes.size(), sodium_base64_VARIANT_ORIGINAL), '\0');
@@ -50,6 +53,14 @@ std::optional<Phase> parse_phase(std::string_view text) {
   return std::nullopt;
 }
 
+std::optional<NoticeKind> parse_notice_kind(std::string_view text) {
+  for (NoticeKind kind : {NoticeKind::none, NoticeKind::preempt, NoticeKind::terminate, NoticeKind::redeploy,
+                          NoticeKind::reboot, NoticeKind::freeze}) {
+    if (to_string(kind) == text) return kind;
+  }
+  return std::nullopt;
+}
+
 // The last bytes of a text, from a line's start when there is one.
 std::string_view tail_of(std::string_view text, size_t bytes_max) {
   if (text.size() <= bytes_max) return text;
@@ -73,6 +84,14 @@ struct Encoder {
     return out + "}";
   }
   std::string operator()(const Heartbeat&) const { return "{\"type\":\"heartbeat\"}"; }
+  std::string operator()(const Notice& notice) const {
+    std::string out = "{\"type\":\"notice\",\"kind\":\"" + std::string(to_string(notice.kind)) + "\"";
+    if (notice.at_ms != 0) out += ",\"at_ms\":" + std::to_string(std::min(notice.at_ms, time_max_ms));
+    if (!notice.event.empty()) {
+      out += ",\"event\":" + json_quoted(to_utf8(std::string_view(notice.event).substr(0, event_bytes_max)));
+    }
+    return out + "}";
+  }
   std::string operator()(const Welcome& welcome) const {
     return "{\"type\":\"welcome\",\"munge_key\":\"" + to_base64(welcome.munge_key) +
            "\",\"slurm_conf\":" + json_quoted(welcome.slurm_conf) + ",\"hosts\":" + json_quoted(welcome.hosts) +
@@ -102,12 +121,23 @@ Result<FromAgent> decode_report(JsonReader& reader) {
   report.node = reader.text("node", node_bytes_max);
   if (!report.node.empty() && !is_plain_name(report.node, node_bytes_max))
     reader.problem("\"node\" is not a node name");
-  // Up to the year 9999, so that no arithmetic on it overflows.
-  report.slurmd_started_ms = reader.number("slurmd_started_ms", 253'402'300'799'999);
+  report.slurmd_started_ms = reader.number("slurmd_started_ms", time_max_ms);
   report.message = reader.text("message", message_bytes_max);
   report.log_tail = reader.text("log_tail", log_tail_bytes_max);
   if (auto status = reader.status(); !status) return fail(status.error());
   return FromAgent(std::move(report));
+}
+
+Result<FromAgent> decode_notice(JsonReader& reader) {
+  Notice notice;
+  const auto kind = parse_notice_kind(reader.text("kind", 32));
+  if (!kind) reader.problem("\"kind\" is not one of none, preempt, terminate, redeploy, reboot, freeze");
+  notice.kind = kind.value_or(NoticeKind::none);
+  notice.at_ms = reader.number("at_ms", time_max_ms);
+  notice.event = reader.text("event", event_bytes_max);
+  if (ends_machine(notice.kind) && notice.at_ms == 0) reader.problem("\"at_ms\" must say when the machine ends");
+  if (auto status = reader.status(); !status) return fail(status.error());
+  return FromAgent(std::move(notice));
 }
 
 Result<FromDaemon> decode_welcome(JsonReader& reader) {
@@ -151,6 +181,28 @@ std::string_view to_string(Phase phase) {
   return "unknown";
 }
 
+std::string_view to_string(NoticeKind kind) {
+  switch (kind) {
+    case NoticeKind::none:
+      return "none";
+    case NoticeKind::preempt:
+      return "preempt";
+    case NoticeKind::terminate:
+      return "terminate";
+    case NoticeKind::redeploy:
+      return "redeploy";
+    case NoticeKind::reboot:
+      return "reboot";
+    case NoticeKind::freeze:
+      return "freeze";
+  }
+  return "unknown";
+}
+
+bool ends_machine(NoticeKind kind) {
+  return kind != NoticeKind::none && kind != NoticeKind::freeze;
+}
+
 std::string encode(const FromAgent& message) {
   return std::visit(Encoder{}, message);
 }
@@ -164,6 +216,7 @@ Result<FromAgent> decode_from_agent(std::string_view frame) {
   const std::string type = reader->text("type", 64);
   if (type == "report") return decode_report(*reader);
   if (type == "heartbeat") return FromAgent(Heartbeat{});
+  if (type == "notice") return decode_notice(*reader);
   return unknown_type(type);
 }
 

@@ -16,6 +16,7 @@
 #include "base/channel.h"
 #include "base/loop.h"
 #include "join/boot_data.h"
+#include "join/claim.h"
 #include "join/handshake.h"
 #include "join/messages.h"
 
@@ -24,6 +25,9 @@ namespace slipway::agent {
 // Runs the loop until `condition` holds; false after `patience`.
 bool pump_until(Loop& loop, const std::function<bool()>& condition, Duration patience = Duration(10'000));
 void pump_for(Loop& loop, Duration time);
+// One network namespace for the whole test program: nothing of the box can be reached or disturbed. The fixtures here
+// do it themselves.
+void enter_own_network();
 
 // The daemon's end: greets every agent with `welcome` and remembers what it hears.
 class FakeDaemon {
@@ -34,10 +38,15 @@ class FakeDaemon {
   std::vector<join::Report> reports;  // of all connections
   unsigned heartbeats = 0;
   unsigned connections = 0;
-  unsigned refused = 0;  // connections that ended before a frame of theirs could be opened
+  unsigned refused = 0;               // connections that ended before a frame of theirs could be opened
+  std::vector<join::Claim> claims;    // of hellos that brought one
+  std::vector<join::Notice> notices;  // of all connections
+  std::vector<uint16_t> ports;        // that connections came from
+  bool vouches = true;                // else connections with a claim are closed
   void say(const join::FromDaemon& message);
   const join::Report& last() const;
   bool heard(join::Phase phase, const std::string& node = "") const;  // as the last report
+  void drop_all() { open_.clear(); }
 
  private:
   struct Connection {
@@ -62,6 +71,7 @@ struct MachineOptions {
   bool without_slurmd = false;
   std::string prepare_status = "0";  // controller: how the first `slipwayd --prepare` ends
   std::vector<model::User> users;
+  std::string imds;  // set: the machine is Azure's, with this metadata service
 };
 
 class TestMachine {

@@ -96,21 +96,6 @@ void tmpfs_over(const char* path) {
   must(mount("tmpfs", path, "tmpfs", 0, "mode=0755") == 0, path);
 }
 
-// One network namespace for the whole test program: nothing of the box can be reached or disturbed.
-void enter_own_network() {
-  static const bool done = [] {
-    if (unshare(CLONE_NEWNET) != 0) return false;
-    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    ifreq request{};
-    std::strcpy(request.ifr_name, "lo");
-    request.ifr_flags = IFF_UP | IFF_RUNNING;
-    const bool up = ioctl(fd, SIOCSIFFLAGS, &request) == 0;
-    close(fd);
-    return up;
-  }();
-  ASSERT_TRUE(done) << "these tests need root";
-}
-
 // In the child: a private view of the box, where everything that the agent writes is in memory.
 void build_root(const fs::path& folder, const MachineOptions& options) {
   must(mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "private mounts");
@@ -141,6 +126,20 @@ void build_root(const fs::path& folder, const MachineOptions& options) {
 }
 
 }  // namespace
+
+void enter_own_network() {
+  static const bool done = [] {
+    if (unshare(CLONE_NEWNET) != 0) return false;
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ifreq request{};
+    std::strcpy(request.ifr_name, "lo");
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    const bool up = ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+    close(fd);
+    return up;
+  }();
+  ASSERT_TRUE(done) << "these tests need root";
+}
 
 bool pump_until(Loop& loop, const std::function<bool()>& condition, Duration patience) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
@@ -177,6 +176,8 @@ FakeDaemon::FakeDaemon(Loop& loop, const join::Key& master) : loop_(loop), maste
 
 void FakeDaemon::accept(std::unique_ptr<Channel> channel) {
   const unsigned id = ++connections;
+  const std::string& from = channel->peer().address;
+  ports.push_back(static_cast<uint16_t>(std::stoi(from.substr(from.rfind(':') + 1))));
   channel->on_message([this, id](const std::string& frame) { received(id, frame); });
   channel->on_close([this, id](const std::string&) {
     refused += open_[id].welcomed ? 0 : 1;
@@ -190,10 +191,21 @@ void FakeDaemon::received(unsigned id, const std::string& frame) {
   if (!connection.greeted) {
     const auto hello = join::decode_agent_hello(frame);
     ASSERT_TRUE(hello);
+    join::Key secret = join::machine_secret(master_, hello->instance);
+    if (!hello->claim.empty()) {
+      auto claim = join::open_claim(hello->claim, join::daemon_key_pair(master_));
+      ASSERT_TRUE(claim) << claim.error().message;
+      EXPECT_EQ(claim->instance, hello->instance);
+      secret = claim->secret;
+      claims.push_back(std::move(*claim));
+      if (!vouches) {
+        open_.erase(id);
+        return;
+      }
+    }
     const join::Key nonce = join::random_key();
     connection.channel->send(join::encode_daemon_hello(nonce));
-    connection.channel->seal_with(
-        join::make_sealer(join::Side::daemon, join::machine_secret(master_, hello->instance), hello->nonce, nonce));
+    connection.channel->seal_with(join::make_sealer(join::Side::daemon, secret, hello->nonce, nonce));
     connection.greeted = true;
     return;
   }
@@ -205,6 +217,8 @@ void FakeDaemon::received(unsigned id, const std::string& frame) {
   }
   if (auto* report = std::get_if<join::Report>(&*message)) {
     reports.push_back(*report);
+  } else if (auto* notice = std::get_if<join::Notice>(&*message)) {
+    notices.push_back(*notice);
   } else {
     ++heartbeats;
   }
@@ -239,6 +253,13 @@ TestMachine::TestMachine(const join::Key& master, const MachineOptions& options)
   boot_.daemon = daemon_address;
   boot_.secret = join::to_hex(join::machine_secret(master, boot_.instance));
   boot_.users = options.users;
+  if (!options.imds.empty()) {
+    boot_.provider = "azure";
+    boot_.secret.clear();
+    boot_.daemon_key = join::to_hex(join::daemon_key_pair(master).public_key);
+    boot_.instance = "cpu/vm_1";
+    boot_.imds = options.imds;
+  }
 
   const unsigned long spaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | (options.own_pids ? CLONE_NEWPID : 0);
   pid_ = static_cast<pid_t>(syscall(SYS_clone, spaces | SIGCHLD, nullptr, nullptr, nullptr, nullptr));

@@ -1,76 +1,7 @@
-#include "daemon/agents.h"
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "fakes.h"
+#include "agents_fixture.h"
 
 namespace slipway::daemon {
 namespace {
-
-class AgentsTest : public ::testing::Test {
- protected:
-  void open(Duration patience = Duration(300), Duration silence = Duration(60'000), size_t per_address = 64) {
-    Agents::Options options;
-    options.door.listen = "127.0.0.1:0";
-    options.door.patience = patience;
-    options.door.guests_per_address = per_address;
-    options.master = master_;
-    options.agent_silence = silence;
-    Agents::Events events;
-    events.changed = [this](const InstanceId&) { ++changes_; };
-    events.lost = [this](const InstanceId& id) { lost_.push_back(id); };
-    events.unknown = [this](const InstanceId& id) { unknown_.push_back(id); };
-    events.is_still_meant = [this](const InstanceId&, const NodeName&) { return still_meant_; };
-    events.failed = [this](const InstanceId&, const std::string& message, const std::string& tail) {
-      failures_.push_back(message + "|" + tail);
-    };
-    auto opened = Agents::open(loop_, clock_, options, events);
-    ASSERT_TRUE(opened.has_value()) << opened.error().message;
-    agents_ = std::move(*opened);
-  }
-
-  engine::InstanceView view_of(const std::string& id) {
-    std::vector<engine::InstanceView> views(1);
-    views[0].id = InstanceId(id);
-    agents_->fill(views);
-    return views[0];
-  }
-
-  // A raw connection that says `bytes`.
-  Fd knock(const std::string& bytes) {
-    Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(agents_->port());
-    EXPECT_EQ(connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    EXPECT_EQ(::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
-    return socket;
-  }
-  static bool is_closed(const Fd& socket) {
-    char byte;
-    const ssize_t got = recv(socket.get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK);
-    return got == 0 || (got < 0 && errno != EAGAIN);
-  }
-  static std::string framed(const std::string& body) {
-    std::string frame(4, '\0');
-    for (size_t i = 0; i < 4; ++i) frame[i] = static_cast<char>(body.size() >> (24 - 8 * i));
-    return frame + body;
-  }
-
-  SystemClock clock_;
-  Loop loop_;
-  join::Key master_ = join::random_key();
-  int changes_ = 0;
-  bool still_meant_ = true;
-  std::vector<InstanceId> lost_;
-  std::vector<InstanceId> unknown_;
-  std::vector<std::string> failures_;
-  std::unique_ptr<Agents> agents_;
-};
 
 TEST_F(AgentsTest, AnAgentJoinsIsWelcomedAndBound) {
   open();
@@ -250,6 +181,45 @@ TEST_F(AgentsTest, ForgettingEndsTheConnectionAndPruningKeepsTheConnected) {
   EXPECT_EQ(view_of("i-2").agent, engine::AgentState::silent);
   agents_->prune({});
   EXPECT_EQ(view_of("i-2").agent, engine::AgentState::none);
+}
+
+TEST_F(AgentsTest, ANoticeBringsTheEndForwardUntilItIsWithdrawn) {
+  open();
+  FakeAgent agent(loop_, agents_->port(), master_, InstanceId("i-1"));
+  ASSERT_TRUE(run_until(loop_, [&] { return !unknown_.empty(); }));
+  const auto at = [](int64_t ms) { return TimePoint(Duration(ms)); };
+  std::vector<engine::InstanceView> views(1);
+  views[0].id = InstanceId("i-1");
+  const auto evict_at = [&] {
+    agents_->fill(views);
+    return views[0].evict_at;
+  };
+  const auto say = [&](join::NoticeKind kind, uint64_t ms) {
+    agent.send(join::Notice{kind, ms, "e-1"});
+    run_for(loop_, Duration(30));
+  };
+  say(join::NoticeKind::freeze, 4'000);
+  EXPECT_EQ(evict_at(), TimePoint{}) << "seconds of rest are no end";
+  const int before = changes_;
+  say(join::NoticeKind::preempt, 5'000);
+  EXPECT_EQ(changes_, before + 1);
+  EXPECT_EQ(evict_at(), at(5'000));
+  EXPECT_EQ(evict_at(), at(5'000)) << "round after round";
+  say(join::NoticeKind::preempt, 6'000);
+  EXPECT_EQ(evict_at(), at(6'000)) << "the event was put off";
+  say(join::NoticeKind::none, 0);
+  EXPECT_EQ(evict_at(), TimePoint{});
+
+  views[0].evict_at = at(9'000);  // the provider's own word
+  say(join::NoticeKind::reboot, 8'000);
+  EXPECT_EQ(evict_at(), at(8'000));
+  say(join::NoticeKind::reboot, 10'000);
+  EXPECT_EQ(evict_at(), at(9'000)) << "the earlier of both";
+  say(join::NoticeKind::none, 0);
+  EXPECT_EQ(evict_at(), at(9'000));
+  views[0].evict_at = at(3'000);
+  say(join::NoticeKind::terminate, 7'000);
+  EXPECT_EQ(evict_at(), at(3'000));
 }
 
 TEST(Endpoint, IsStrict) {

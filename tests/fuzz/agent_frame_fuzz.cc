@@ -12,7 +12,7 @@ using namespace slipway::join;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view frame(reinterpret_cast<const char*>(data), size);
-  (void)decode_agent_hello(frame);
+  if (auto hello = decode_agent_hello(frame); hello && !decode_agent_hello(encode_agent_hello(*hello))) abort();
   (void)decode_daemon_hello(frame);
   // What was understood once is understood again after our own encoding.
   if (auto message = decode_from_agent(frame); message && !decode_from_agent(encode(*message))) abort();

@@ -14,6 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!again || again->call != request->call || again->ids != request->ids) std::abort();
     if (request->call == Call::launch &&
         (again->count != request->count || again->spec.pool != request->spec.pool ||
+         again->spec.program != request->spec.program ||
          again->terms.minimum != request->terms.minimum || again->terms.market != request->terms.market ||
          again->terms.offers != request->terms.offers))
       std::abort();

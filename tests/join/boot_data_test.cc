@@ -38,6 +38,30 @@ TEST(BootData, RoundTrips) {
   EXPECT_EQ(got->users[0].uid, 2001u);
 }
 
+TEST(BootData, ACloudsMachineHasAKeyOfTheDaemonInsteadOfASecret) {
+  BootData data = good();
+  data.instance = "cpu/tvmps_1_d";
+  data.secret = "";
+  EXPECT_FALSE(parse_boot_data(to_json(data))) << "neither";
+  data.provider = "azure";
+  EXPECT_FALSE(parse_boot_data(to_json(data))) << "nor the key";
+  data.daemon_key = std::string(64, 'b');
+  data.identity = "/subscriptions/1/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i";
+  data.imds = "http://127.0.0.1:8";
+  const auto got = parse_boot_data(to_json(data));
+  ASSERT_TRUE(got) << got.error().message;
+  EXPECT_EQ(got->provider, "azure");
+  EXPECT_EQ(got->instance, "cpu/tvmps_1_d");
+  EXPECT_EQ(got->daemon_key, data.daemon_key);
+  EXPECT_EQ(got->identity, data.identity);
+  EXPECT_EQ(got->imds, data.imds);
+  data.identity = "a\nb";
+  EXPECT_FALSE(parse_boot_data(to_json(data)));
+  data.identity = "";
+  data.provider = "moon";
+  EXPECT_FALSE(parse_boot_data(to_json(data)));
+}
+
 TEST(BootData, IgnoresWhatOthersAdd) {
   std::string json = to_json(good());
   json.insert(1, "\"gateway\":\"198.18.0.1\",\"later\":[1,{}],");

@@ -55,6 +55,33 @@ TEST(Hello, RoundTrips) {
   EXPECT_EQ(decode_daemon_hello(encode_daemon_hello(key_of(8))).value(), key_of(8));
 }
 
+TEST(Hello, MayBringAClaim) {
+  const std::string claim(20'000, 'c');
+  const auto hello = decode_agent_hello(encode_agent_hello({"cpu/tvmps_1_d", key_of(9), claim}));
+  ASSERT_TRUE(hello) << hello.error().message;
+  EXPECT_EQ(hello->instance, "cpu/tvmps_1_d");
+  EXPECT_EQ(hello->claim, claim);
+  EXPECT_FALSE(decode_agent_hello(encode_agent_hello({"cpu/a", key_of(9), std::string(claim_bytes_max + 1, 'c')})));
+  const std::string nonce = to_hex(key_of(1));
+  for (const std::string& bad :
+       {R"({"v":1,"instance":"i-1","claim":"","nonce":")" + nonce + "\"}",
+        R"({"v":1,"instance":"i-1","claim":7,"nonce":")" + nonce + "\"}",
+        R"({"v":1,"instance":"i-1","claim":"a","more":1,"nonce":")" + nonce + "\"}",
+        R"({"v":1,"instance":"i-1","nonce":")" + nonce + "\"" + std::string(plain_hello_bytes_max, ' ') + "}"}) {
+    EXPECT_EQ(decode_agent_hello(bad).error().code, ErrorCode::bad_config) << bad;
+  }
+}
+
+TEST(Hello, AnInstanceIsANameOrAPoolAndAName) {
+  for (const char* good : {"i-1", "cpu/vm_1", "a/b"}) EXPECT_TRUE(decode_agent_hello(encode_agent_hello({good, {}})));
+  const std::string long_name(150, 'a');
+  for (const std::string& bad : {std::string("/"), std::string("a/"), std::string("/b"), std::string("a/b/c"),
+                                 std::string("a/../b"), std::string("../b"), std::string("a/.."), std::string("a/-b"),
+                                 std::string("a//b"), long_name + "/" + long_name}) {
+    EXPECT_FALSE(decode_agent_hello(encode_agent_hello({bad, {}}))) << bad;
+  }
+}
+
 TEST(Hello, IsStrict) {
   const std::string nonce = to_hex(key_of(1));
   for (const std::string& bad :

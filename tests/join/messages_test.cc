@@ -41,6 +41,26 @@ TEST(Messages, ALogTailOfAnyBytesArrives) {
   EXPECT_EQ(report.message, std::string(1024, '?'));
 }
 
+TEST(Messages, NoticeRoundTrips) {
+  for (NoticeKind kind : {NoticeKind::none, NoticeKind::preempt, NoticeKind::terminate, NoticeKind::redeploy,
+                          NoticeKind::reboot, NoticeKind::freeze}) {
+    const auto message = decode_from_agent(encode(FromAgent(Notice{kind, 1'772'000'000'123, "602d9444-\"1\""})));
+    ASSERT_TRUE(message) << message.error().message;
+    const Notice& notice = std::get<Notice>(*message);
+    EXPECT_EQ(notice.kind, kind);
+    EXPECT_EQ(notice.at_ms, 1'772'000'000'123u);
+    EXPECT_EQ(notice.event, "602d9444-\"1\"");
+    EXPECT_EQ(ends_machine(kind), kind != NoticeKind::none && kind != NoticeKind::freeze);
+  }
+  EXPECT_EQ(std::get<Notice>(decode_from_agent(encode(FromAgent(Notice{}))).value()).at_ms, 0u);
+  for (const char* bad : {R"({"type":"notice"})", R"({"type":"notice","kind":"party"})",
+                          R"({"type":"notice","kind":"preempt"})", R"({"type":"notice","kind":"preempt","at_ms":-1})",
+                          R"({"type":"notice","kind":"preempt","at_ms":999999999999999})",
+                          R"({"type":"notice","kind":"none","event":7})"}) {
+    EXPECT_EQ(decode_from_agent(bad).error().code, ErrorCode::bad_config) << bad;
+  }
+}
+
 TEST(Messages, WelcomeRoundTrips) {
   Welcome welcome;
   welcome.munge_key = all_bytes();

@@ -1,11 +1,13 @@
-// slipway-agent [BOOT-DATA]: the first process of every machine.
+// slipway-agent [BOOT-DATA]: the first process of every machine. slipway-agent --join: makes a cloud's machine one.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 
 #include "agent/agent.h"
+#include "agent/join_machine.h"
 #include "base/files.h"
 #include "base/log.h"
 
@@ -29,14 +31,27 @@ void open_standard_streams() {
   if (log) dup2(log.get(), 2);
 }
 
+slipway::agent::Environment environment_now() {
+  slipway::agent::Environment environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const size_t equals = text.find('=');
+    if (equals != std::string_view::npos) environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return environment;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && std::strcmp(argv[1], "--join") == 0) return slipway::agent::join_machine(environment_now());
   open_standard_streams();
   if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {
     std::fprintf(
         stderr,
-        "usage: slipway-agent [BOOT-DATA]\n\nRuns on a machine of a cluster; not meant for people. BOOT-DATA: %s\n",
+        "usage: slipway-agent [BOOT-DATA]\n       slipway-agent --join\n\n"
+        "Runs on a machine of a cluster; not meant for people. BOOT-DATA: %s\n"
+        "--join: writes it from the environment that Slipway gives to its machines in a cloud, and starts the agent.\n",
         slipway::join::boot_data_path);
     return 2;
   }
