@@ -9,12 +9,12 @@
 #include <cerrno>
 
 #include "base/log.h"
-#include "cloud/local/local_provider.h"
 #include "daemon/api_server.h"
 #include "daemon/cluster_file.h"
 #include "daemon/hints.h"
 #include "daemon/lease.h"
 #include "daemon/names.h"
+#include "daemon/providers.h"
 #include "daemon/shell.h"
 #include "daemon/slurm_user.h"
 
@@ -133,7 +133,8 @@ Result<void> run_daemon(const DaemonOptions& options) {
 
   auto journal = journal::Journal::open(options.data_folder / "events.db");
   if (!journal) return fail(journal.error());
-  const auto provider = cloud::make_local_provider(*cluster, options.host_socket, options.listen);
+  const auto provider = make_providers(*cluster, clock, {options.host_socket, options.listen, *master});
+  if (!provider) return fail(provider.error());
   const auto slurm = make_slurm_side(options.slurm_conf);
 
   ShellOptions shell_options;
@@ -144,7 +145,8 @@ Result<void> run_daemon(const DaemonOptions& options) {
   shell_options.hosts_file = options.hosts_file;
   shell_options.may_act = [&lease] { return lease.is_held(); };
   shell_options.lease = {lease.holder(), lease.epoch()};
-  auto shell = Shell::start(loop, {clock, *slurm, *provider, **journal}, std::move(*cluster), std::move(shell_options));
+  auto shell =
+      Shell::start(loop, {clock, *slurm, **provider, **journal}, std::move(*cluster), std::move(shell_options));
   if (!shell) return fail(shell.error());
 
   Hints::Options hint_options;

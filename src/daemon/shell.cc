@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "catalog/catalog.h"
 #include "daemon/hosts_file.h"
 
 namespace slipway::daemon {
@@ -13,7 +14,8 @@ namespace slipway::daemon {
 namespace {
 
 constexpr Duration provider_timeout{30'000};
-constexpr Duration jobs_fresh{0};  // only what is asked in the same moment is answered together
+constexpr Duration identify_timeout{8'000};  // an agent's claim waits for it a little longer
+constexpr Duration jobs_fresh{0};            // only what is asked in the same moment is answered together
 constexpr Duration jobs_kept{3'000};
 constexpr Duration waiters_every{100};
 constexpr Duration housekeeping_every{std::chrono::hours(1)};
@@ -43,6 +45,13 @@ engine::Spec spec_of(const model::Cluster& cluster, const cloud::Capabilities& p
   spec.launch_delay = provider.launch_delay;
   if (!cluster.launch_window) spec.launch_window = provider.launch_window;
   if (!cluster.api) spec.accounts.assign(1, provider.api);
+  for (size_t p = 0; p < cluster.pools.size(); ++p) {
+    for (auto& way : spec.pools[p].ways) {
+      const catalog::MachineType* type = catalog::find(cluster.pools[p].provider, way.offer.machine);
+      if (type == nullptr) continue;
+      way.price = way.market == model::Market::spot ? type->usd_spot_per_hour : type->usd_per_hour;
+    }
+  }
   return spec;
 }
 
@@ -76,6 +85,7 @@ Shell::Shell(Loop& loop, Seams seams, model::Cluster cluster, ShellOptions optio
       slurm_readers_(loop, 1),
       slurm_writers_(loop, 1),
       listers_(loop, 1),
+      vouchers_(loop, 2),
       doers_(loop, 2),
       slurm_poller_(loop, seams.clock, [this] { poll_slurm(); }),
       provider_poller_(loop, seams.clock, [this] { poll_provider(); }),
@@ -101,6 +111,15 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, Seams seams, model::Clus
   events.unknown = [self](const InstanceId&) { self->admit_waiting(); };
   events.is_still_meant = [self](const InstanceId& instance, const NodeName& node) {
     return self->is_bound(node, instance);
+  };
+  // A machine may have joined before any listing showed it: then the provider says "not now", and one is made.
+  events.identify = [self](cloud::Evidence evidence, std::function<void(Result<void>)> answer) {
+    self->vouchers_.run([provider = &self->seams_.provider,
+                         evidence = std::move(evidence)] { return provider->identify(evidence, identify_timeout); },
+                        [self, answer = std::move(answer)](Result<void> vouched) {
+                          if (!vouched && vouched.error().code == ErrorCode::transient) self->provider_poller_.now();
+                          answer(std::move(vouched));
+                        });
   };
   events.failed = [self](const InstanceId& instance, const std::string& message, const std::string& log_tail) {
     journal::Event event;
@@ -319,6 +338,9 @@ void Shell::provider_answered(ListingAnswer answer) {
   view.instances_as_of = listing.as_of;
   others_ = std::move(answer.others);
   world_.listed |= listing.complete;
+  view.on_the_way.clear();
+  for (const auto& one : listing.on_the_way)
+    view.on_the_way.push_back({pools_.by_pool(one.pool), one.market, one.count});
 
   std::unordered_set<InstanceId> there;
   std::vector<std::pair<InstanceId, model::InstanceState>> states;
@@ -469,8 +491,8 @@ void Shell::round() {
   agents_->fill(view.instances);
   auto plan = engine::decide(view, world_.spec, world_.memory, now);
   const bool acted = !plan.binds.empty() || !plan.restarts.empty() || !plan.launches.empty() ||
-                     !plan.terminations.empty() || !plan.tells.empty() || !plan.job_tells.empty() ||
-                     !plan.notes.empty();
+                     !plan.withdrawals.empty() || !plan.terminations.empty() || !plan.tells.empty() ||
+                     !plan.job_tells.empty() || !plan.notes.empty();
   if (options_.may_act && !options_.may_act()) return;
   act_->execute(plan);
   choose_pace(plan, acted);

@@ -127,6 +127,7 @@ class Shell {
   Workers slurm_readers_;
   Workers slurm_writers_;
   Workers listers_;
+  Workers vouchers_;
   Workers doers_;
   Poller slurm_poller_;
   Poller provider_poller_;

@@ -23,8 +23,6 @@
 namespace slipway::machines {
 namespace {
 
-constexpr const char* agent = "/opt/slipway/bin/slipway-agent";
-constexpr const char* agent_log = "/var/log/slipway/agent.log";
 constexpr int line_fd = 3;  // the only descriptor that a machine keeps until exec, besides 0 to 2
 // Slurm's daemons raise their own; programs that close every possible descriptor shouldn't have a million of them.
 constexpr rlim_t open_files = 4096;
@@ -78,11 +76,18 @@ void sleep_for(Duration delay) {
   }
 }
 
-Result<void> set_standard_streams() {
+// "slipway-agent" logs to agent.log.
+std::string log_of(std::string_view program) {
+  constexpr std::string_view ours = "slipway-";
+  if (program.starts_with(ours)) program.remove_prefix(ours.size());
+  return "/var/log/slipway/" + std::string(program) + ".log";
+}
+
+Result<void> set_standard_streams(const std::string& log_path) {
   Fd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  Fd log(::open(agent_log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644));
+  Fd log(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644));
   if (!null) return fail_errno("open /dev/null");
-  if (!log) return fail_errno(std::string("open ") + agent_log);
+  if (!log) return fail_errno("open " + log_path);
   if (::dup2(null.get(), 0) < 0 || ::dup2(log.get(), 1) < 0 || ::dup2(log.get(), 2) < 0)
     return fail_errno("set stdin, stdout and stderr");
   return {};
@@ -107,12 +112,13 @@ void set_limits() {
   if (auto done = set_up_inside(plan.network); !done) give_up(done.error().message);
   if (auto done = build_root(plan); !done) give_up(done.error().message);
   if (::sethostname(plan.id.data(), plan.id.size()) != 0) give_up(errno_message("set the host name"));
-  if (auto done = set_standard_streams(); !done) give_up(done.error().message);
+  if (auto done = set_standard_streams(log_of(plan.program)); !done) give_up(done.error().message);
   set_limits();
   drop_capabilities();
 
   std::string state = "SLIPWAY_STATE=" + plan.state;
-  std::array<char*, 2> argv = {const_cast<char*>(agent), nullptr};
+  std::string program = "/opt/slipway/bin/" + plan.program;
+  std::array<char*, 2> argv = {program.data(), nullptr};
   std::array<char*, 5> environment = {
       const_cast<char*>("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
       const_cast<char*>("HOME=/root"), const_cast<char*>("LANG=C.UTF-8"), state.data(), nullptr};
@@ -122,9 +128,9 @@ void set_limits() {
     while (plan.never) ::pause();
     sleep_for(plan.delay);
   }
-  ::execve(agent, argv.data(), environment.data());
+  ::execve(program.c_str(), argv.data(), environment.data());
   if (plan.delay.count() > 0) ::_exit(127);
-  give_up(errno_message(std::string("start ") + agent));
+  give_up(errno_message("start " + program));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// From clone() to the agent's exec: what a new machine's PID 1 does to its own namespaces.
+// From clone() to the exec of its program, usually the agent: what a new machine's PID 1 does to its own namespaces.
 #pragma once
 
 #include <sys/types.h>
@@ -22,11 +22,12 @@ struct BootPlan {
   std::filesystem::path
       stage;  // an empty folder of the box: the machine's tmpfs is mounted there, in its own mount namespace
   std::filesystem::path programs;  // → /opt/slipway/bin
+  std::string program;             // one of them: "slipway-agent"
   std::filesystem::path logs;      // → /var/log/slipway
   std::string boot_data;           // → /run/slipway/boot.json
   std::string state;               // in PID 1's environment as SLIPWAY_STATE: how a stray machine is told
-  Duration delay{0};               // before the agent starts
-  bool never = false;              // the agent never starts
+  Duration delay{0};               // before the program starts
+  bool never = false;              // the program never starts
 };
 
 struct Booting {

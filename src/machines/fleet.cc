@@ -75,8 +75,10 @@ void log_launch(const MachineSpec& spec, uint32_t count, const std::string& toke
                         {"refusals", refusals}});
 }
 
+constexpr const char* usual_program = "slipway-agent";
+
 bool valid_role(const std::string& role) {
-  return role == "controller" || role == "login" || role == "compute";
+  return role == "controller" || role == "login" || role == "compute" || role == "vm";
 }
 
 }  // namespace
@@ -177,6 +179,11 @@ std::vector<std::string> Fleet::ids_of_token(const std::string& token) const {
 
 Result<std::shared_ptr<const Fleet::LaunchPlan>> Fleet::plan_launch(const MachineSpec& spec) const {
   if (!valid_role(spec.role)) return fail(ErrorCode::bad_config, "a machine can't have the role '" + spec.role + "'");
+  std::error_code error;
+  if (spec.program.find('/') != std::string::npos ||
+      (!spec.program.empty() && !std::filesystem::is_regular_file(options_.programs / spec.program, error))) {
+    return fail(ErrorCode::bad_config, "there is no program '" + spec.program + "' in " + options_.programs.string());
+  }
   auto key = read_master_key(options_.state);
   if (!key) return fail(key.error());
   std::vector<Mount> mounts = options_.shared;
@@ -390,6 +397,7 @@ Result<void> Fleet::start(Entry& entry) {
   }
   plan.stage = options_.state / "host" / "root";
   plan.programs = options_.programs;
+  plan.program = entry.launch->spec.program.empty() ? usual_program : entry.launch->spec.program;
   plan.logs = machine_logs(options_.state, id);
   plan.boot_data = std::move(*boot_data);
   plan.state = options_.state.string();

@@ -1,5 +1,5 @@
 // What the machine host knows of a machine: a set of Linux namespaces (network, mount, PID, UTS, IPC) with its own
-// root, whose PID 1 is the agent.
+// root, whose PID 1 is the agent, or another of our programs.
 #pragma once
 
 #include <array>
@@ -23,11 +23,12 @@ struct Mount {
 };
 
 struct MachineSpec {
-  std::string role;           // controller | login | compute
+  std::string role;           // controller | login | compute | vm (of a simulated cloud)
   std::string pool;           // compute: the pool's name; else empty
   std::string image;          // folder with a root file system; empty: the box's own root
   std::vector<Mount> mounts;  // besides the cluster's shared folders, which every machine gets
   std::string boot_data;      // a JSON object that the role's owner adds to boot.json
+  std::string program;        // its PID 1, a file of the programs folder; empty: slipway-agent
 };
 
 // What a cloud would be told besides. One box has neither markets nor zones: here they are labels, by which machines

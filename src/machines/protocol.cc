@@ -79,11 +79,8 @@ json::object spec_to_json(const MachineSpec& spec) {
   for (const Mount& mount : spec.mounts) {
     mounts.push_back(json::object{{"source", mount.source}, {"target", mount.target}, {"read_only", mount.read_only}});
   }
-  return {{"role", spec.role},
-          {"pool", spec.pool},
-          {"image", spec.image},
-          {"mounts", std::move(mounts)},
-          {"boot_data", spec.boot_data}};
+  return {{"role", spec.role},           {"pool", spec.pool},           {"image", spec.image},
+          {"mounts", std::move(mounts)}, {"boot_data", spec.boot_data}, {"program", spec.program}};
 }
 
 MachineSpec spec_from_json(const json::object& object) {
@@ -92,6 +89,7 @@ MachineSpec spec_from_json(const json::object& object) {
   spec.pool = text_value(object, "pool");
   spec.image = text_value(object, "image");
   spec.boot_data = text_value(object, "boot_data");
+  spec.program = text_value(object, "program");
   const json::value* mounts = object.if_contains("mounts");
   if (!mounts || !mounts->is_array()) return spec;
   for (const json::value& entry : mounts->get_array()) {

@@ -4,8 +4,8 @@
 //   answer    {"ok": true, "result": …}   or   {"ok": false, "error": {"code": "no_capacity", "message": "…"}}
 //
 //   info           → {cluster, subnet, gateway, bridge, build, pid}
-//   launch         spec: {role, pool, image, mounts: [{source, target, read_only}], boot_data}, count, token, address,
-//                  minimum, market, offers: [{machine, zone}], placement
+//   launch         spec: {role, pool, image, mounts: [{source, target, read_only}], boot_data, program}, count, token,
+//                  address, minimum, market, offers: [{machine, zone}], placement
 //                  → {ids, refusals: [{machine, zone, code, message}]}
 //   list           → {machines: […]}
 //   terminate, kill, freeze, thaw, cut_off, reconnect

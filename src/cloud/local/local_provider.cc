@@ -10,6 +10,7 @@ namespace slipway::cloud {
 namespace {
 
 constexpr const char* compute = "compute";
+constexpr const char* login = "login";
 
 model::InstanceState state_of(machines::MachineState state) {
   switch (state) {
@@ -94,7 +95,8 @@ class LocalProvider final : public Provider {
     }
     for (const machines::Machine& machine : *machines) {
       // Controllers and login nodes are `slipway up`'s, not a pool's.
-      if (machine.role == compute) listing.instances.push_back(instance_of(machine));
+      // Login machines too, in no pool: who joins from there is known for one though another cloud can't be listed.
+      if (machine.role == compute || machine.role == login) listing.instances.push_back(instance_of(machine));
     }
     return listing;
   }
