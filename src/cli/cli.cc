@@ -13,6 +13,8 @@ Result<int> dispatch(const Options& options, Terminal& terminal) {
       return validate(options, terminal);
     case Verb::up:
       return up(options, terminal);
+    case Verb::rehearse:
+      return rehearse(options, terminal);
     case Verb::status:
       return status(options, terminal);
     case Verb::nodes:
@@ -43,6 +45,10 @@ Result<int> dispatch(const Options& options, Terminal& terminal) {
       return chaos(options, terminal);
     case Verb::simulate:
       return simulate(options, terminal);
+    case Verb::doctor_azure:
+      return doctor_azure(options, terminal);
+    case Verb::azure_role:
+      return azure_role(options, terminal);
     case Verb::completion:
       terminal.print(completion_script(command_tree(), options.shell));
       return 0;

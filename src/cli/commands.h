@@ -10,6 +10,7 @@ namespace slipway::cli {
 
 Result<int> validate(const Options& options, Terminal& terminal);
 Result<int> up(const Options& options, Terminal& terminal);
+Result<int> rehearse(const Options& options, Terminal& terminal);
 Result<int> status(const Options& options, Terminal& terminal);
 Result<int> nodes(const Options& options, Terminal& terminal);
 Result<int> jobs(const Options& options, Terminal& terminal);
@@ -21,6 +22,8 @@ Result<int> logs(const Options& options, Terminal& terminal);
 Result<int> down(const Options& options, Terminal& terminal);
 Result<int> chaos(const Options& options, Terminal& terminal);
 Result<int> simulate(const Options& options, Terminal& terminal);
+Result<int> doctor_azure(const Options& options, Terminal& terminal);
+Result<int> azure_role(const Options& options, Terminal& terminal);
 
 // The completion script for "bash", "zsh" or "fish".
 std::string completion_script(const CommandNode& tree, std::string_view shell);

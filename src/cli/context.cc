@@ -134,12 +134,18 @@ Result<machines::Machine> find_machine(const ClusterRef& cluster, const Target& 
   if (target.kind != Target::Kind::node) return pick_machine(*all, target);
   const auto located = ask_daemon(cluster, "locate", {{"node", target.name}});
   if (located) {
-    const Target instance{Target::Kind::instance, located->text("instance"), 1};
-    return pick_machine(*all, instance);
+    // A simulated cloud has names of its own for the host's machines; addresses are the same.
+    const std::string address = located->text("address");
+    for (const machines::Machine& machine : *all) {
+      if (machine.role == "vm" && !address.empty() && machine.address == address && machine.pid > 0) return machine;
+    }
+    return pick_machine(*all, {Target::Kind::instance, located->text("instance"), 1});
   }
   // A machine carries its node's name as its host name, so the answer can be found without the daemon.
   for (const machines::Machine& machine : *all) {
-    if (machine.role == "compute" && machine.pid > 0 && hostname_of(machine.pid) == target.name) return machine;
+    if ((machine.role == "compute" || machine.role == "vm") && machine.pid > 0 &&
+        hostname_of(machine.pid) == target.name)
+      return machine;
   }
   return Failure(located.error());
 }

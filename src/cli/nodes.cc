@@ -21,6 +21,14 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+// Azure's ids are too long for a table; JSON has them whole.
+std::string shortened(const std::string& id) {
+  constexpr size_t longest = 40;
+  constexpr size_t tail = 10;
+  if (id.size() <= longest) return id;
+  return id.substr(0, longest - tail - 1) + "…" + id.substr(id.size() - tail);
+}
+
 }  // namespace
 
 Result<int> nodes(const Options& options, Terminal& terminal) {
@@ -47,7 +55,7 @@ Result<int> nodes(const Options& options, Terminal& terminal) {
     // A list of ids, or one text of them.
     const std::vector<std::string> jobs = node.strings("jobs");
     table.row({node.text("node"), node.text("pool"), Cell(node.text("situation"), colour_of(node.text("situation"))),
-               since, node.text("state"), node.text("instance"), node.text("address"),
+               since, node.text("state"), shortened(node.text("instance")), node.text("address"),
                jobs.empty() && node.text("jobs") != "[]" ? node.text("jobs") : joined(jobs), node.text("reason")});
   }
   if (table.empty()) {

@@ -13,6 +13,7 @@ enum class Verb {
   none,
   validate,
   up,
+  rehearse,
   status,
   nodes,
   jobs,
@@ -32,6 +33,8 @@ enum class Verb {
   chaos_capacity,
   chaos_clear,
   simulate,
+  doctor_azure,
+  azure_role,
   completion,
   version,
 };
@@ -45,8 +48,10 @@ struct Options {
   bool json = false;
 
   // Each command's own; which ones, parse.cc says.
-  std::filesystem::path file;      // validate, up, simulate
-  std::string subnet;              // up; empty: the file's, or a free one
+  std::filesystem::path file;      // validate, up, rehearse, simulate, doctor azure, azure role
+  std::filesystem::path image;     // rehearse; empty: the box's own root
+  std::filesystem::path levers;    // rehearse; empty: all is well
+  std::string subnet;              // up, rehearse; empty: the file's, or a free one
   bool keep_data = false;          // down
   bool all = false;                // nodes
   std::string pool;                // nodes, chaos boot, chaos capacity
@@ -66,9 +71,9 @@ struct Options {
   std::string machine;
   std::string zone;
   std::string error;
-  uint64_t seed = 1;               // simulate
+  uint64_t seed = 1;  // simulate
   uint64_t seeds = 1;
-  uint32_t minutes = 0;     // 0: drawn from the seed, like the next
+  uint32_t minutes = 0;  // 0: drawn from the seed, like the next
   uint32_t node_count = 0;
   bool trace = false;
   bool progress = false;

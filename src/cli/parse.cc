@@ -28,6 +28,7 @@ class CommandLine {
   void add_entering();
   void add_chaos();
   void add_simulate();
+  void add_clouds();
   void add_capacity(CLI::App& chaos);
   static CommandNode tree_of(const CLI::App& app);
   std::string hint_for(const std::vector<std::string>& words) const;
@@ -63,6 +64,16 @@ CommandLine::CommandLine() {
   up->add_option("--subnet", options_.subnet, "The network of its machines, inside 198.18.0.0/15 (default: a free one)")
       ->type_name("CIDR");
 
+  CLI::App* rehearse = command(
+      app_, "rehearse", "Bring a cloud's cluster up against a simulated cloud on this box, before it costs anything",
+      Verb::rehearse);
+  rehearse->add_option("file", options_.file, "The cluster file")->required()->type_name("FILE");
+  rehearse->add_option("--image", options_.image, "Root file system of the machines (default: this box's own)")
+      ->type_name("DIR");
+  rehearse->add_option("--levers", options_.levers, "What goes wrong from the start (docs/rehearsal.md)")
+      ->type_name("FILE");
+  rehearse->add_option("--subnet", options_.subnet, "As for `up`")->type_name("CIDR");
+
   add_observers();
   add_entering();
 
@@ -72,6 +83,7 @@ CommandLine::CommandLine() {
 
   add_chaos();
   add_simulate();
+  add_clouds();
 
   CLI::App* completion = command(app_, "completion", "Print the completion script of a shell", Verb::completion);
   completion->add_option("shell", options_.shell, "Which shell")
@@ -177,8 +189,9 @@ void CommandLine::add_capacity(CLI::App& chaos) {
 }
 
 void CommandLine::add_simulate() {
-  CLI::App* simulate = command(
-      app_, "simulate", "Run whole clusters in virtual time, with random faults, and check every invariant", Verb::simulate);
+  CLI::App* simulate =
+      command(app_, "simulate", "Run whole clusters in virtual time, with random faults, and check every invariant",
+              Verb::simulate);
   simulate->add_option("--seed", options_.seed, "The first seed (default: 1)")->type_name("S");
   simulate->add_option("--seeds", options_.seeds, "How many seeds (default: 1)")
       ->type_name("N")
@@ -190,9 +203,26 @@ void CommandLine::add_simulate() {
       ->type_name("K")
       ->check(CLI::Range(1U, 100'000U));
   simulate->add_option("--file", options_.file, "A cluster file instead of a random cluster")->type_name("FILE");
-  simulate->add_option("--script", options_.script, "Run a script instead of random faults and jobs")->type_name("FILE");
+  simulate->add_option("--script", options_.script, "Run a script instead of random faults and jobs")
+      ->type_name("FILE");
   simulate->add_flag("--trace", options_.trace, "Print every transition");
   simulate->add_flag("--progress", options_.progress, "Say now and then how far it is");
+}
+
+void CommandLine::add_clouds() {
+  CLI::App* doctor = command(app_, "doctor", "Check what a cluster file counts on in a cloud, before the first launch",
+                             Verb::none);
+  doctor->require_subcommand(1);
+  CLI::App* doctor_azure =
+      command(*doctor, "azure", "Identity, permissions, quotas, sizes, subnets and images", Verb::doctor_azure);
+  doctor_azure->add_option("file", options_.file, "The cluster file")->required()->type_name("FILE");
+
+  CLI::App* azure = command(app_, "azure", "What Azure needs to know of Slipway", Verb::none);
+  azure->require_subcommand(1);
+  CLI::App* role = command(*azure, "role", "Print the least role definition, for `az role definition create`",
+                           Verb::azure_role);
+  role->add_option("file", options_.file, "A cluster file: only what it needs, in its subscriptions")
+      ->type_name("FILE");
 }
 
 // A word that stands where a command should, and the command that was probably meant.

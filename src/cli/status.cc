@@ -36,7 +36,7 @@ std::string machine_table(const std::vector<machines::Machine>& all, bool comput
   table.column("AGE", Align::right);
   table.column("NOTE");
   for (const machines::Machine& machine : all) {
-    if (machine.role == "compute" && !compute_too) continue;
+    if ((machine.role == "compute" || machine.role == "vm") && !compute_too) continue;
     const bool running = machine.state == machines::MachineState::running;
     std::string note = machine.end;
     if (machine.cut_off) note = "cut off the network";

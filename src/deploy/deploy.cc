@@ -15,6 +15,12 @@ fs::path kept_cluster_file(const fs::path& state) {
 fs::path host_log(const fs::path& state) {
   return state / "host" / "host.log";
 }
+fs::path rehearse_folder(const fs::path& state) {
+  return state / "rehearse";
+}
+std::string on_controller(const fs::path& key_file) {
+  return (fs::path("/etc/slipway/keys") / key_file.filename()).string();
+}
 
 std::vector<fs::path> find_clusters(const fs::path& state_base) {
   std::vector<fs::path> found;

@@ -1,3 +1,10 @@
+#include <signal.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+
+#include "base/files.h"
 #include "deploy/deploy.h"
 #include "deploy/remove.h"
 #include "deploy/state_folder.h"
@@ -12,6 +19,28 @@ namespace {
 
 constexpr Duration shutdown_max{60'000};
 constexpr Duration lock_patience{120'000};
+constexpr Duration rehearsal_end_max{3'000};
+
+// A simulated cloud's process, if there is one. It is gone before its machines are, and makes no new ones.
+void end_rehearsal(const fs::path& state) {
+  const fs::path folder = rehearse_folder(state);
+  const auto text = read_file(folder / "pid", 64);
+  const pid_t pid = text ? static_cast<pid_t>(std::atoi(text->c_str())) : 0;
+  const auto is_it = [&] {  // the number may be another process's by now
+    const auto words = read_file("/proc/" + std::to_string(pid) + "/cmdline", 64 << 10);
+    return words && words->find(folder.string()) != std::string::npos;
+  };
+  if (pid <= 1 || !is_it()) return;
+  ::kill(pid, SIGTERM);
+  const auto deadline = std::chrono::steady_clock::now() + rehearsal_end_max;
+  while (is_it()) {
+    if (std::chrono::steady_clock::now() >= deadline) {
+      ::kill(pid, SIGKILL);
+      return;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
 
 }  // namespace
 
@@ -19,6 +48,7 @@ Result<void> remove_cluster(const fs::path& state, bool keep_data, const Progres
   const auto say = [&](std::string_view text) {
     if (progress) progress(text);
   };
+  end_rehearsal(state);
   say("ending the machines");
   const machines::Client host(machines::host_socket(state), shutdown_max);
   // Whatever it answers, the records on disk decide below what is left to do.

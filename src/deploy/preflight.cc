@@ -57,7 +57,9 @@ std::map<std::string, ImageNeeds> needs_by_image(const model::Cluster& cluster) 
   };
   add(cluster.controllers.image, controller_needs, "the controller");
   if (cluster.logins.count > 0) add(cluster.logins.image, login_needs, "the login node");
-  for (const model::Pool& pool : cluster.pools) add(pool.image, compute_needs, "pool " + pool.name.str());
+  for (const model::Pool& pool : cluster.pools) {
+    if (!pool.azure) add(pool.image, compute_needs, "pool " + pool.name.str());
+  }
   return found;
 }
 

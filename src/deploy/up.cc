@@ -16,6 +16,7 @@
 #include "deploy/preflight.h"
 #include "deploy/probe.h"
 #include "deploy/remove.h"
+#include "deploy/secrets.h"
 #include "deploy/state_folder.h"
 #include "deploy/subnet.h"
 #include "deploy/wait.h"
@@ -61,13 +62,17 @@ Result<void> make_owned_folder(const fs::path& path, mode_t mode, uint32_t uid, 
 
 class Bringup {
  public:
-  Bringup(const model::Cluster& cluster, const UpOptions& options, fs::path state)
-      : cluster_(cluster), options_(options), state_(std::move(state)), host_(machines::host_socket(state_)) {}
+  Bringup(model::Cluster cluster, const UpOptions& options, fs::path state)
+      : cluster_(std::move(cluster)),
+        options_(options),
+        state_(std::move(state)),
+        host_(machines::host_socket(state_)) {}
 
   Result<void> run() {
     say("laying out " + state_.string());
     if (auto done = lay_out(); !done) return done;
     if (auto done = start_machine_host(); !done) return done;
+    if (auto done = settle_cluster_file(); !done) return done;
     if (auto done = start_controller(); !done) return done;
     if (auto done = wait_for_daemon(); !done) return done;
     if (auto done = start_logins(); !done) return done;
@@ -85,6 +90,7 @@ class Bringup {
   Result<void> lay_out();
   Result<void> make_shared_folders();
   Result<void> start_machine_host();
+  Result<void> settle_cluster_file();
   Result<void> start_controller();
   Result<void> wait_for_daemon();
   Result<void> start_logins();
@@ -93,12 +99,13 @@ class Bringup {
   Result<std::string> launch_one(const machines::MachineSpec& spec, const std::string& token,
                                  const std::string& address) const;
 
-  const model::Cluster& cluster_;
+  model::Cluster cluster_;
   const UpOptions& options_;
   fs::path state_;
   machines::Client host_;
   std::string subnet_;
-  std::string daemon_;  // "198.18.0.2:6830"
+  std::string gateway_;  // the bridge's own address
+  std::string daemon_;   // "198.18.0.2:6830"
   std::string controller_;
   std::vector<std::string> logins_;
 };
@@ -123,8 +130,6 @@ Result<void> Bringup::lay_out() {
   const std::string master = join::to_hex(join::random_key()) + "\n";
   if (auto done = write_file(state_ / "keys" / "master.key", master, 0600); !done) return done;
 
-  // The controller may have another root than this box: it gets a file that needs no other.
-  if (auto done = write_file(kept_cluster_file(state_), config::to_yaml(cluster_), 0644); !done) return done;
   return make_shared_folders();
 }
 
@@ -156,6 +161,7 @@ Result<void> Bringup::start_machine_host() {
   }
   const auto subnet = parse_subnet(subnet_);
   if (!subnet) return Failure(subnet.error());
+  gateway_ = host_address(*subnet, 1);
   daemon_ = host_address(*subnet, controller_number) + ":" + std::to_string(daemon_port);
 
   say("starting the machine host on " + subnet_);
@@ -170,6 +176,15 @@ Result<void> Bringup::start_machine_host() {
   auto started = start_host(options, host_log(state_), options_.interrupted);
   if (!started) return Failure(started.error());
   return {};
+}
+
+// The controller may have another root than this box: it gets a file that needs no other.
+Result<void> Bringup::settle_cluster_file() {
+  if (options_.before_controller) {
+    if (auto done = options_.before_controller(cluster_, {state_, gateway_}); !done) return done;
+  }
+  if (auto done = bring_secrets(cluster_, state_ / "keys"); !done) return done;
+  return write_file(kept_cluster_file(state_), config::to_yaml(cluster_), 0644);
 }
 
 Result<std::string> Bringup::launch_one(const machines::MachineSpec& spec, const std::string& token,

@@ -39,8 +39,19 @@ TEST(Parse, EveryCommand) {
   EXPECT_EQ(Verb::chaos_evict, good({"chaos", "evict", "x"}).verb);
   EXPECT_EQ(Verb::chaos_capacity, good({"chaos", "capacity", "3"}).verb);
   EXPECT_EQ(Verb::chaos_clear, good({"chaos", "clear"}).verb);
+  EXPECT_EQ(Verb::doctor_azure, good({"doctor", "azure", "a.yaml", "--json"}).verb);
+  EXPECT_EQ(Verb::azure_role, good({"azure", "role"}).verb);
+  EXPECT_EQ("a.yaml", good({"azure", "role", "a.yaml"}).file);
   EXPECT_EQ(Verb::completion, good({"completion", "fish"}).verb);
   EXPECT_EQ(Verb::version, good({"version"}).verb);
+}
+
+TEST(Parse, CloudCommandsSayWhatTheyAreFor) {
+  refused({"doctor"});
+  refused({"doctor", "azure"});
+  refused({"doctor", "aws", "a.yaml"});
+  refused({"azure"});
+  refused({"azure", "roles"});
 }
 
 TEST(Parse, ChaosOfAPretendedCloud) {
