@@ -1,4 +1,4 @@
-"""The demonstration behind scripts/demo: one cluster, three kinds of jobs, every result checked, nothing left."""
+"""The demonstration behind scripts/demo: one cluster, three kinds of jobs, every result checked, nothing left. demo_azure.py is another."""
 import collections
 import datetime
 import json
@@ -27,10 +27,14 @@ def say(text=""):
 
 
 class Demo:
+    name = "demo"
+    verb = "up"
+    jobs = {"mpi": "mpi.sh", "array": "array.sh", "bigmem": "bigmem.sh"}  # and the words of their sbatch
+
     def __init__(self, base):
         self.base = base
-        self.home = base / "demo/shared/home" / USER
-        self.timeline = []
+        self.state = base / self.name
+        self.home = self.state / "shared/home" / USER
 
     def slipway(self, *args, check=True, **how):
         command = [str(BIN / "slipway"), "--state-base", str(self.base), *args]
@@ -44,15 +48,15 @@ class Demo:
         return self.slipway("exec", "login", "--user", USER, "--", "/bin/bash", "-c", f"cd ~ && {command}", **how)
 
     def up(self):
-        say("slipway up examples/demo.yaml")
-        self.slipway("up", str(ROOT / "examples/demo.yaml"))
+        say(f"slipway {self.verb} examples/{self.name}.yaml")
+        self.slipway(self.verb, str(ROOT / "examples" / f"{self.name}.yaml"))
 
     def submit(self):
         for name in ("mpi_ring.c", "mpi.sh", "array.sh", "bigmem.sh"):
             shutil.copy(ROOT / "examples" / name, self.home)
-        say("on the login node: mpicc, then sbatch of three jobs")
+        say(f"on the login node: mpicc, then sbatch of {', '.join(self.jobs)}")
         self.login("mpicc -O1 -o mpi_ring mpi_ring.c")
-        jobs = [int(self.login(f"sbatch --parsable {name}.sh").split(";")[0]) for name in ("mpi", "array", "bigmem")]
+        jobs = [int(self.login(f"sbatch --parsable {words}").split(";")[0]) for words in self.jobs.values()]
         say(f"jobs {', '.join(map(str, jobs))} wait: every node is asleep")
         return jobs
 
@@ -87,10 +91,20 @@ class Demo:
 
     def results(self):
         say("results")
+        self.mpi_result()
+        self.array_result()
+        bigmem = self.output("bigmem.out")
+        print("    bigmem.out:   " + bigmem.strip())
+        if not bigmem.startswith("big-") or "4 CPUs" not in bigmem:
+            raise Failed("the job for the other kind of machine ran elsewhere")
+
+    def mpi_result(self):
         mpi = self.output("mpi.out")
         print("    mpi.out:      " + mpi.strip())
         if "token passed through 4 ranks on 4 hosts" not in mpi or "sum 600, expected 600" not in mpi:
             raise Failed("the MPI program's result is wrong")
+
+    def array_result(self):
         nodes = set()
         for task in range(1, TASKS + 1):
             words = self.output(f"array-{task}.out").split()
@@ -98,10 +112,7 @@ class Demo:
                 raise Failed(f"array-{task}.out is wrong: {' '.join(words)}")
             nodes.add(words[5])
         print(f"    array-*.out:  {TASKS} tasks on {len(nodes)} nodes, {min(nodes)} to {max(nodes)}")
-        bigmem = self.output("bigmem.out")
-        print("    bigmem.out:   " + bigmem.strip())
-        if not bigmem.startswith("big-") or "4 CPUs" not in bigmem:
-            raise Failed("the job for the other kind of machine ran elsewhere")
+        return nodes
 
     def print_timeline(self):
         """What the journal holds, events of one kind within half a second on one line."""
@@ -121,7 +132,7 @@ class Demo:
 
     def run(self):
         self.up()
-        jobs = self.submit()
+        self.submit()
         shown = []
 
         def all_done(status):
@@ -135,10 +146,9 @@ class Demo:
         say("the jobs are done; idle nodes go after 10 s")
         self.watch(lambda s: s["instances"]["total"] == 0, "the end of the idle machines", 60)
         self.print_timeline()
-        return jobs
 
 
-def main():
+def main(kind=Demo):
     if os.geteuid() != 0:
         sys.exit("This makes namespaces: run it as root.")
 
@@ -148,7 +158,7 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, interrupted)
     base = pathlib.Path(tempfile.mkdtemp(prefix="slipway-demo-", dir="/var/tmp"))
-    demo = Demo(base)
+    demo = kind(base)
     verdict = "interrupted"
     try:
         demo.run()
@@ -161,7 +171,7 @@ def main():
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         say("slipway down")
-        down = [str(BIN / "slipway"), "--state-base", str(base), "--cluster", "demo", "down"]
+        down = [str(BIN / "slipway"), "--state-base", str(base), "--cluster", demo.name, "down"]
         ended = subprocess.run(down, stdin=subprocess.DEVNULL)
         if ended.returncode == 0:
             shutil.rmtree(base, ignore_errors=True)

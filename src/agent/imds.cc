@@ -18,7 +18,13 @@ constexpr size_t answer_bytes_max = 1 << 20;
 constexpr size_t events_max = 1000;
 constexpr size_t resources_max = 2000;  // a scale set has at most 1000 machines
 constexpr size_t name_bytes_max = 256;
-constexpr const char* resource = "https://management.azure.com/";
+
+// What a token is for: the Resource Manager of each cloud.
+const char* resource_of(std::string_view cloud) {
+  if (cloud == "AzureUSGovernmentCloud") return "https://management.usgovcloudapi.net/";
+  if (cloud == "AzureChinaCloud") return "https://management.chinacloudapi.cn/";
+  return "https://management.azure.com/";
+}
 
 Failure malformed(const std::string& what) {
   return fail(ErrorCode::transient, "the metadata service's answer is " + what);
@@ -126,6 +132,7 @@ Result<MachineFacts> parse_instance(std::string_view text) {
   MachineFacts facts;
   facts.name = text_at(compute, "name", name_bytes_max);
   facts.vm_id = text_at(compute, "vmId", 64);
+  facts.cloud = text_at(compute, "azEnvironment", 64);
   if (facts.name.empty()) return malformed("without the machine's name");
   const json::array* interfaces = array_at(object_at(&*object, "network"), "interface");
   for (size_t i = 0; interfaces != nullptr && facts.address.empty() && i < interfaces->size(); ++i) {
@@ -158,6 +165,7 @@ struct Imds::Impl {
   explicit Impl(const std::string& o) : origin(o.empty() ? imds_origin : o) {}
   const std::string origin;
   http::Client client{{.idle_max = 1, .body_bytes_max = answer_bytes_max}};
+  std::string resource;  // empty: not asked yet; of identity_token() alone
 
   Result<std::string> ask(const std::string& path, http::Query query, Duration timeout, std::string post = {}) {
     http::Request request;
@@ -180,9 +188,14 @@ Imds::Imds(const std::string& origin) : impl_(std::make_unique<Impl>(origin)) {}
 Imds::~Imds() = default;
 
 Result<std::string> Imds::identity_token(const std::string& identity, Duration timeout) {
+  if (impl_->resource.empty()) {
+    const auto facts = instance(timeout / 2);
+    if (!facts) return fail(facts.error());
+    impl_->resource = resource_of(facts->cloud);
+  }
   const char* which = identity.starts_with("/") ? "msi_res_id" : "client_id";
   auto body = impl_->ask("/metadata/identity/oauth2/token",
-                         {{"api-version", "2018-02-01"}, {"resource", resource}, {which, identity}}, timeout);
+                         {{"api-version", "2018-02-01"}, {"resource", impl_->resource}, {which, identity}}, timeout);
   if (!body) return fail(body.error());
   return parse_token(*body);
 }

@@ -22,6 +22,7 @@ struct MachineFacts {
   std::string name;     // the VM's, as its scale set and Scheduled Events call it
   std::string vm_id;    // a GUID that Azure gives once
   std::string address;  // the first private IPv4; empty: none
+  std::string cloud;    // "AzurePublicCloud", "AzureUSGovernmentCloud", "AzureChinaCloud"
 };
 
 enum class EventKind { freeze, reboot, redeploy, preempt, terminate, other };
@@ -52,7 +53,8 @@ class Imds {
   // All fail with transient when nobody answers, throttled or transient as the answer says; denied when there is no
   // such identity.
 
-  // `identity`: the client id or the resource id of a user-assigned identity. For "https://management.azure.com/".
+  // `identity`: the client id or the resource id of a user-assigned identity. For the Resource Manager of the machine's
+  // cloud, which the first call asks for.
   Result<std::string> identity_token(const std::string& identity, Duration timeout);
   // Its nonce is `now` in seconds, ten digits: the daemon sees how old the document is.
   Result<std::string> attested_document(TimePoint now, Duration timeout);

@@ -203,10 +203,11 @@ int join_machine(const Environment& environment, const JoinOptions& options) {
     if (!boot) return failed(boot.error().message);
     std::printf("slipway-agent: this machine is %s of the cluster %s\n", boot->instance.c_str(), boot->cluster.c_str());
     free->reset();
-    if (auto started = start_agent(*boot, options); !started) return failed(started.error().message);
+    const auto started = start_agent(*boot, options);
+    // Also when it wasn't we who started it: systemd refuses a second unit while it is between two starts of the first.
     const auto deadline = Steady::now() + options.start_patience;
     while (!is_held(options.run)) {
-      if (Steady::now() >= deadline) return agent_ended(options);
+      if (Steady::now() >= deadline) return started ? agent_ended(options) : failed(started.error().message);
       std::this_thread::sleep_for(look_every);
     }
   } else {

@@ -87,6 +87,7 @@ struct Evidence {
 struct Capabilities {
   Duration consistency_delay{0};  // a new instance may be missing from listings for so long
   Duration launch_delay{0};  // machines of an accepted launch may take so long to exist, or to be refused in troubles
+  Duration look_every{0};    // listings more often than this show nothing new, and cost
   uint32_t terminate_batch_max = 1000;  // more are split by the implementation; for planning only
   bool names_instances_at_launch = true;
   model::LaunchWindow launch_window;  // what suits its API, where the cluster file says nothing

@@ -24,6 +24,7 @@ class ProviderSet final : public Provider {
       const Capabilities one = members_[m].provider->capabilities();
       all.consistency_delay = std::max(all.consistency_delay, one.consistency_delay);
       all.launch_delay = std::max(all.launch_delay, one.launch_delay);
+      all.look_every = std::max(all.look_every, one.look_every);
       all.terminate_batch_max = std::min(all.terminate_batch_max, one.terminate_batch_max);
       all.names_instances_at_launch = all.names_instances_at_launch && one.names_instances_at_launch;
       all.launch_window.quiet = std::max(all.launch_window.quiet, one.launch_window.quiet);

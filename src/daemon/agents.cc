@@ -192,9 +192,9 @@ void Agents::on_report(const InstanceId& instance, Agent& agent, join::Report re
   if (report.phase != join::Phase::waiting && !node.empty()) agent.assigned = node;
   log_debug("agent_report",
             {{"instance", instance.str()}, {"phase", join::to_string(agent.phase)}, {"node", agent.bound.str()}});
-  if (first && agent.phase == join::Phase::waiting && node.empty() && !agent.assigned.empty() &&
+  // The Bind may have been lost with an earlier connection, or with the machine's reboot; leave() forgets the name.
+  if ((first || !same_phase) && agent.phase == join::Phase::waiting && node.empty() && !agent.assigned.empty() &&
       events_.is_still_meant(instance, agent.assigned)) {
-    // The Bind may have been lost with an earlier connection.
     agent.channel->send(join::encode(join::FromDaemon(join::Bind{agent.assigned.str()})));
   }
   if (newly_failed) events_.failed(instance, agent.message, report.log_tail);

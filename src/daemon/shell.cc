@@ -91,7 +91,9 @@ Shell::Shell(Loop& loop, Seams seams, model::Cluster cluster, ShellOptions optio
       provider_poller_(loop, seams.clock, [this] { poll_provider(); }),
       jobs_poller_(loop, seams.clock, [this] { poll_jobs(); }),
       job_starts_(loop, seams.clock, {}) {
-  world_.spec = spec_of(world_.cluster, seams_.provider.capabilities());
+  const cloud::Capabilities capabilities = seams_.provider.capabilities();
+  world_.spec = spec_of(world_.cluster, capabilities);
+  look_every_ = capabilities.look_every;
   world_.started = seams_.clock.now();
   world_.lease = options_.lease;
   changed_at_ = world_.started;
@@ -289,11 +291,18 @@ void Shell::arm_waiters() {
 // --- observing the provider ---
 
 void Shell::poll_provider() {
+  const TimePoint now = seams_.clock.now();
+  if (const TimePoint at = listed_at_ + look_every_; listed_at_ != TimePoint{} && now < at) {
+    provider_poller_.finished();
+    provider_poller_.within(at - now);
+    return;
+  }
   if (!act_->may_call()) {
     provider_poller_.finished();
     provider_poller_.within(options_.provider_quick);
     return;
   }
+  listed_at_ = now;
   listers_.run(
       [provider = &seams_.provider, pools = &pools_] {
         ListingAnswer answer;

@@ -136,6 +136,8 @@ class Shell {
   std::unique_ptr<SlurmWriter> writer_;
   std::unique_ptr<Act> act_;
 
+  Duration look_every_{0};  // the provider, at most
+  TimePoint listed_at_{};   // the last listing was asked for; epoch: none
   std::unordered_map<InstanceId, std::string> others_;  // listed, but of no pool, and their addresses
   std::unordered_map<InstanceId, std::string> logins_;  // joined as login machines, and their addresses
   JobStarts job_starts_;

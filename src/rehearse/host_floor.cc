@@ -6,7 +6,7 @@
 #include <unordered_map>
 
 #include "base/log.h"
-#include "rehearse/host_calls.h"
+#include "rehearse/host_vms.h"
 #include "rehearse/vm_files.h"
 
 namespace slipway::rehearse {
@@ -54,6 +54,10 @@ class HostFloor final : public Floor {
         if (ending.contains(batch.boots[i].key)) batch.called_off[i] = true;
       }
     }
+    // Those that an earlier floor left aren't known yet.
+    if (!looked_) {
+      for (const MachineKey key : machines) end_when_found_[key] |= power_cut;
+    }
     for (auto& [id, vm] : vms_) {
       if (!ending.contains(vm.boot.key)) continue;
       vm.ending = true;
@@ -70,26 +74,8 @@ class HostFloor final : public Floor {
   void watch(std::function<void(const Facts&)> changed) override { changed_ = std::move(changed); }
 
  private:
-  struct Vm {
-    Boot boot;
-    bool has_boot = false;  // `boot` is whole: this floor was asked for it
-    std::string address;
-    int pid = 0;
-    bool doors_asked = false;
-    bool doors_open = false;
-    bool given = false;  // its recipe
-    StartTask task;
-    bool ending = false;
-    bool power_cut = false;
-    int rounds_since_end = 0;
-    bool told = false;
-  };
-  // One launch of the machine host, repeated until it is answered.
-  struct Batch {
-    HostRound::Launch launch;
-    std::vector<Boot> boots;
-    std::vector<bool> called_off;
-  };
+  using Vm = HostVm;
+  using Batch = HostBatch;
 
   void wake(Duration delay) {
     if (running_) {
@@ -292,6 +278,7 @@ class HostFloor final : public Floor {
     for (const auto& [id, vm] : vms_) kept_.erase({vm.boot.key, vm.boot.boots});
     for (const auto& [key, boots] : kept_) say_end(key, boots, "ended");
     kept_.clear();
+    end_when_found_.clear();
   }
 
   // One that nobody knows is to be ended.
@@ -311,6 +298,10 @@ class HostFloor final : public Floor {
     vm.boot.key = note->second.first;
     vm.boot.boots = note->second.second;
     by_key_[vm.boot.key] = id;
+    if (const auto wanted = end_when_found_.find(vm.boot.key); wanted != end_when_found_.end()) {
+      vm.ending = true;
+      vm.power_cut = wanted->second;
+    }
     return vm;
   }
 
@@ -387,9 +378,10 @@ class HostFloor final : public Floor {
   std::map<std::string, Vm> vms_;  // by the host's id
   std::unordered_map<MachineKey, std::string> by_key_;
   std::set<BootId> kept_;
-  std::set<std::string> controllers_;  // whose doors were asked for
-  std::vector<Facts> ends_;            // to be told
-  bool looked_ = false;                // at what an earlier floor left
+  std::map<MachineKey, bool> end_when_found_;  // before the first look; with a power cut?
+  std::set<std::string> controllers_;          // whose doors were asked for
+  std::vector<Facts> ends_;                    // to be told
+  bool looked_ = false;                        // at what an earlier floor left
   bool running_ = false;
   bool again_ = false;
   std::string trouble_;

@@ -124,7 +124,7 @@ Result<void> Rehearsal::take_folder() {
   folder_inode_ = mark_of(folder_).inode;
   std::error_code ignored;
   std::filesystem::remove(folder_ / "endpoints.json", ignored);
-  return {};
+  return write_file(folder_ / "pid", std::to_string(::getpid()) + "\n", 0600);
 }
 
 Result<void> Rehearsal::catch_signals() {

@@ -8,6 +8,7 @@
 //   state.json              what exists in the simulated cloud, so that a restart loses nothing that is older than a
 //                           moment
 //   kept.json               ports, account keys and the admin door's token, which are the same after a restart
+//   pid                     who has the folder; `slipway down` ends it
 //   ca.pem, ca.key, server.pem, server.key, lock
 #pragma once
 

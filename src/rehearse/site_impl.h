@@ -1,4 +1,4 @@
-// What a Site is inside; for site.cc and site_state.cc only.
+// What a Site is inside; for site.cc, site_life.cc and site_state.cc only.
 #pragma once
 
 #include <queue>

@@ -39,7 +39,7 @@ AzureWorld world_of(const model::Cluster& cluster, Kept& kept) {
     add(world.resource_groups, azure.subscription + "/" + azure.resource_group + "/" + azure.region);
     add(world.subnets, azure.subnet);
     add(world.identities, azure.node_identity);
-    if (azure.image.starts_with("/")) add(world.images, azure.image);
+    add(world.images, azure.image);
     if (azure.kind == model::AzurePoolKind::batch) add_account(world, azure, kept);
   }
   return world;

@@ -36,7 +36,8 @@ class FakeImds {
   int status = 200;  // of every answer
   std::string token = "h.e-a_d.er";
   std::string events = R"({"DocumentIncarnation":1,"Events":[]})";
-  std::vector<std::string> asked;    // "GET /metadata/…?…"
+  std::vector<std::string> asked;  // "GET /metadata/…?…"
+  std::string cloud = "AzurePublicCloud";
   std::vector<std::string> started;  // bodies of StartRequests
   unsigned asked_for(const std::string& part) const {
     unsigned count = 0;
@@ -57,7 +58,8 @@ class FakeImds {
     if (path == "/metadata/identity/oauth2/token") return json(200, R"({"access_token":")" + token + "\"}");
     if (path == "/metadata/attested/document") return json(200, R"({"encoding":"pkcs7","signature":"MIIE+/=="})");
     if (path == "/metadata/instance") {
-      return json(200, R"({"compute":{"name":"vm_1","vmId":"02aab8a4-74ef-476e-8182-f6d2ba4166a6"},
+      return json(200, R"({"compute":{"azEnvironment":")" + cloud +
+                           R"(","name":"vm_1","vmId":"02aab8a4-74ef-476e-8182-f6d2ba4166a6"},
           "network":{"interface":[{"ipv4":{"ipAddress":[{"privateIpAddress":"198.18.0.9","publicIpAddress":""}]}}]}})");
     }
     if (path != "/metadata/scheduledevents") return json(404, "{}");

@@ -111,6 +111,15 @@ class ImdsTest : public ::testing::Test {
   Imds imds_{server_.origin()};
 };
 
+TEST_F(ImdsTest, ATokenIsForTheMachinesOwnCloud) {
+  server_.cloud = "AzureUSGovernmentCloud";
+  const Duration time(2'000);
+  ASSERT_TRUE(ask([&] { return imds_.identity_token("11111111-2222", time); }).has_value());
+  ASSERT_TRUE(ask([&] { return imds_.identity_token("11111111-2222", time); }).has_value());
+  EXPECT_EQ(server_.asked_for("resource=https%3A%2F%2Fmanagement.usgovcloudapi.net%2F"), 2u);
+  EXPECT_EQ(server_.asked_for("/metadata/instance"), 1u) << "it doesn't move";
+}
+
 TEST_F(ImdsTest, AsksAsAzureWantsIt) {
   const Duration time(2'000);
   EXPECT_EQ(ask([&] { return imds_.identity_token("11111111-2222", time); }).value(), "h.e-a_d.er");
@@ -122,6 +131,7 @@ TEST_F(ImdsTest, AsksAsAzureWantsIt) {
   EXPECT_TRUE(ask([&] { return imds_.start_event("A-1", time); }));
   EXPECT_EQ(server_.asked,
             (std::vector<std::string>{
+                "GET /metadata/instance?api-version=2021-02-01&format=json",
                 "GET /metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com"
                 "%2F&client_id=11111111-2222",
                 "GET /metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com"

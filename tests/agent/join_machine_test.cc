@@ -244,7 +244,18 @@ TEST_F(SystemdTest, RunsTheAgentAsAUnitOfItsOwn) {
   EXPECT_TRUE(called.ends_with(" " + options_.agent + " " + (options_.run / "boot.json").string() + "\n")) << called;
 }
 
+TEST_F(SystemdTest, ThatRefusesASecondUnitWhileItRestartsTheFirstIsWaitedFor) {
+  tool("systemd-run",
+       "for last; do before=$agent; agent=$last; done\n"
+       "(sleep 0.3; setsid \"$before\" \"$agent\") < /dev/null > /dev/null 2>&1 &\n"
+       "echo unit exists >&2; exit 1\n");
+  const Said said = join();
+  EXPECT_EQ(said.status, 0) << said.err;
+  EXPECT_EQ(starts().size(), 1u);
+}
+
 TEST_F(SystemdTest, ThatRefusesIsAFailure) {
+  options_.start_patience = Duration(300);
   tool("systemd-run", "echo no bus >&2; exit 1\n");
   const Said said = join();
   EXPECT_EQ(said.status, 1);

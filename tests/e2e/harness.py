@@ -30,22 +30,32 @@ idle_reclaim: 20s
 
 class Cluster:
     """A cluster that is up inside a `with` block."""
+    verb = "up"
+    compute_role = "compute"  # what the machine host calls a machine that jobs run on
 
     def __init__(self, text=SMALL, image=IMAGE, name=None):
         self.name = name or "t" + uuid.uuid4().hex[:8]
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="slipway-e2e-"))
         self.state = self.base / self.name
         self.file = self.base / f"{self.name}.yaml"
-        head = f"cluster: {self.name}\nprovider: local\n"
-        if image:
-            head += f"controllers: {{count: 1, image: {image}}}\nlogins: {{count: 1, image: {image}}}\n"
-            text = text.replace("{max:", f"{{image: {image}, max:")
-        self.file.write_text(head + text)
+        self.image = image
+        self.file.write_text(f"cluster: {self.name}\n" + (self.services() if image else "") + self.compute(text))
+
+    def services(self):
+        return f"controllers: {{count: 1, image: {self.image}}}\nlogins: {{count: 1, image: {self.image}}}\n"
+
+    def compute(self, text):
+        """The file's part about pools."""
+        return "provider: local\n" + (text.replace("{max:", f"{{image: {self.image}, max:") if self.image else text)
+
+    def options(self):
+        """Further words of `slipway up`."""
+        return []
 
     def __enter__(self):
         try:
             self.up_seconds = time.monotonic()
-            self.slipway("up", str(self.file), timeout=120)
+            self.slipway(self.verb, *self.options(), str(self.file), timeout=120)
             self.up_seconds = time.monotonic() - self.up_seconds
         except BaseException:
             self.keep_logs()
@@ -60,7 +70,7 @@ class Cluster:
         self.destroy()
         left = self.leftovers()
         shutil.rmtree(self.base, ignore_errors=True)
-        assert kind is not None or not left, f"left after down: {left}"
+        assert kind is not None or not left, f"left after down: {left}\n{self.down.stderr}"
 
     def slipway(self, *args, timeout=60, check=True):
         """Runs `slipway …` for this cluster and returns its stdout."""
@@ -98,9 +108,9 @@ class Cluster:
     def nodes(self):
         return {n["node"]: n for n in self.json("nodes", "--all")}
 
-    def instances(self, role="compute"):
+    def instances(self, role=None):
         """Machines that exist, from the machine host itself (not from the daemon)."""
-        return [m for m in self.machines() if m["state"] != "gone" and m["role"] == role]
+        return [m for m in self.machines() if m["state"] != "gone" and m["role"] == (role or self.compute_role)]
 
     def machines(self):
         found = []
@@ -164,8 +174,8 @@ class Cluster:
 
     def destroy(self):
         try:
-            subprocess.run([str(BIN / "slipway"), "--state-base", str(self.base), "--cluster", self.name, "down"], stdin=subprocess.DEVNULL,
-                           capture_output=True, text=True, timeout=60)
+            self.down = subprocess.run([str(BIN / "slipway"), "--state-base", str(self.base), "--cluster", self.name, "down"], stdin=subprocess.DEVNULL,
+                                       capture_output=True, text=True, timeout=60)
         finally:
             for pid in self.stray_processes():
                 try:
@@ -191,7 +201,7 @@ class Cluster:
         """On failure: the last lines of every log of the roles, for the test's output."""
         out = [f"--- cluster {self.name}"]
         folders = sorted((self.state / "machines").glob("*/log/*.log"))
-        paths = [self.state / "host/host.log"] + [p for p in folders if p.stat().st_size][:12]
+        paths = [self.state / "host/host.log", self.state / "rehearse/rehearse.log"] + [p for p in folders if p.stat().st_size][:12]
         for path in paths:
             try:
                 lines = path.read_text(errors="replace").splitlines()[-25:]
@@ -200,7 +210,7 @@ class Cluster:
             out += [f"--- {path.relative_to(self.state)}", *lines]
         print("\n".join(out), file=sys.stderr)
         keep = os.environ.get("SLIPWAY_E2E_KEEP")
-        if keep:
+        if keep and self.state.exists():
             shutil.copytree(self.state, pathlib.Path(keep) / self.name, ignore_dangling_symlinks=True,
                             ignore=shutil.ignore_patterns("*.sock"), dirs_exist_ok=True)
 

@@ -14,7 +14,8 @@ json::object set_body(int capacity, const std::string& priority = "Regular") {
       {"storageProfile",
        {{"imageReference",
          {{"publisher", "canonical"}, {"offer", "ubuntu-24_04-lts"}, {"sku", "server"}, {"version", "latest"}}}}},
-      {"osProfile", {{"computerNamePrefix", "s"}, {"adminUsername", "a"}, {"customData", http::to_base64("#!/bin/sh\nid\n")}}},
+      {"osProfile",
+       {{"computerNamePrefix", "s"}, {"adminUsername", "a"}, {"customData", http::to_base64("#!/bin/sh\nid\n")}}},
       {"networkProfile",
        {{"networkApiVersion", "2020-11-01"},
         {"networkInterfaceConfigurations",
@@ -87,9 +88,9 @@ TEST_F(AzureArm, ScaleSetIsMadeRaisedAndDeleted) {
   EXPECT_TRUE(vm.at("properties").as_object().contains("instanceView"));
   // Secrets aren't told, and a list tells no etags.
   EXPECT_EQ(arm("GET", sets_path + "demo-cpu-od", compute).raw.body.find("customData"), std::string::npos);
-  EXPECT_EQ(arm("GET", group_path + "/providers/Microsoft.Compute/virtualMachineScaleSets", compute)
-                .raw.body.find("etag"),
-            std::string::npos);
+  EXPECT_EQ(
+      arm("GET", group_path + "/providers/Microsoft.Compute/virtualMachineScaleSets", compute).raw.body.find("etag"),
+      std::string::npos);
   const auto gone = arm("DELETE", sets_path + "demo-cpu-od", compute);
   EXPECT_EQ(gone.status, 202);
   EXPECT_EQ(text_at(outcome(gone).body, "status"), "Succeeded");
@@ -135,8 +136,8 @@ TEST_F(AzureArm, AZoneThatIsFullIsMadeUpForByAnother) {
   EXPECT_EQ(text_at(outcome(put("z", body)).body, "status"), "Succeeded");
   const json::array there = vms("z");
   ASSERT_EQ(there.size(), 4u);
-  EXPECT_EQ(std::count_if(there.begin(), there.end(), [](const json::value& vm) { return vm.at("zones").at(0) == "2"; }),
-            3);
+  EXPECT_EQ(
+      std::count_if(there.begin(), there.end(), [](const json::value& vm) { return vm.at("zones").at(0) == "2"; }), 3);
   set(R"({"capacity": [{"zone": "1", "most": 1}, {"zone": "2", "most": 3}]})");
   const auto failed = outcome(arm("PATCH", sets_path + "z", compute, R"({"sku": {"capacity": 6}})"));
   EXPECT_EQ(text_at(failed.body, "error.code"), "ZonalAllocationFailed");
@@ -153,8 +154,8 @@ TEST_F(AzureArm, QuotaRefusesAtOnce) {
   EXPECT_EQ(put("t", set_body(2)).status, 409);
   run_for(loop, Duration(30));
   EXPECT_EQ(arm("GET", sets_path + "t", compute).status, 404);
-  const auto usages = arm("GET", "/subscriptions/" + subscription + "/providers/Microsoft.Compute/locations/westeurope/usages",
-                          compute);
+  const auto usages = arm(
+      "GET", "/subscriptions/" + subscription + "/providers/Microsoft.Compute/locations/westeurope/usages", compute);
   const json::array& value = usages.value();
   const auto family = std::find_if(value.begin(), value.end(), [](const json::value& one) {
     return text_at(one.as_object(), "name.value") == "standardDSv5Family";
@@ -195,16 +196,24 @@ TEST_F(AzureArm, SpotMachinesAreEvictedAndDeleted) {
   EXPECT_EQ(arm("POST", path + "/simulateEviction", compute).status, 204);
   // The machine is told half a minute before, and may go at once.
   const Machine* machine = site->find(site->of_group("vmss/" + subscription + "/rg/spot").front());
-  ASSERT_TRUE(until([&] { return !imds(machine, "GET", "/metadata/scheduledevents?api-version=2020-07-01")
-                                      .body.at("Events").as_array().empty(); }));
+  ASSERT_TRUE(until([&] {
+    return !imds(machine, "GET", "/metadata/scheduledevents?api-version=2020-07-01")
+                .body.at("Events")
+                .as_array()
+                .empty();
+  }));
   const auto events = imds(machine, "GET", "/metadata/scheduledevents?api-version=2020-07-01").body;
   const json::object event = events.at("Events").as_array().at(0).as_object();
   EXPECT_EQ(text_at(event, "EventType"), "Preempt");
   EXPECT_EQ(event.at("Resources"), (json::array{json::string(name)}));
   EXPECT_EQ(imds(machine, "POST", "/metadata/scheduledevents?api-version=2020-07-01",
-                 R"({"StartRequests": [{"EventId": "none"}]})").status, 400);
+                 R"({"StartRequests": [{"EventId": "none"}]})")
+                .status,
+            400);
   EXPECT_EQ(imds(machine, "POST", "/metadata/scheduledevents?api-version=2020-07-01",
-                 R"({"StartRequests": [{"EventId": ")" + text_at(event, "EventId") + R"("}]})").status, 200);
+                 R"({"StartRequests": [{"EventId": ")" + text_at(event, "EventId") + R"("}]})")
+                .status,
+            200);
   EXPECT_TRUE(until([&] { return vms("spot").size() == 1; }));
   EXPECT_EQ(capacity("spot"), 1);
 }
@@ -215,10 +224,10 @@ TEST_F(AzureArm, PriorityMixBuysBoth) {
                                                          {"regularPriorityPercentageAboveBase", 50}};
   ASSERT_EQ(text_at(outcome(put("mix", body)).body, "status"), "Succeeded");
   const json::array all = vms("mix");
-  EXPECT_EQ(std::count_if(all.begin(), all.end(), [](const json::value& vm) {
-              return text_at(vm.as_object(), "properties.priority") == "Regular";
-            }),
-            3);
+  EXPECT_EQ(
+      std::count_if(all.begin(), all.end(),
+                    [](const json::value& vm) { return text_at(vm.as_object(), "properties.priority") == "Regular"; }),
+      3);
 }
 
 TEST_F(AzureArm, ListsOfMachinesAndInterfacesArePaged) {
@@ -272,8 +281,10 @@ TEST_F(AzureArm, SettingsOfScaleSetsAreChecked) {
     return reply.raw.body;
   };
   const auto properties = [](json::object& body) -> json::object& { return body["properties"].as_object(); };
-  EXPECT_NE(refused([](auto& body) { body["sku"].as_object()["name"] = "Standard_No"; }).find("vmSize"), std::string::npos);
-  EXPECT_NE(refused([](auto& body) { body["sku"].as_object()["capacity"] = 1001; }).find("capacity"), std::string::npos);
+  EXPECT_NE(refused([](auto& body) { body["sku"].as_object()["name"] = "Standard_No"; }).find("vmSize"),
+            std::string::npos);
+  EXPECT_NE(refused([](auto& body) { body["sku"].as_object()["capacity"] = 1001; }).find("capacity"),
+            std::string::npos);
   EXPECT_NE(refused([&](auto& body) { properties(body)["unknown"] = 1; }).find("unknown"), std::string::npos);
   EXPECT_NE(refused([&](auto& body) { properties(body)["provisioningState"] = "x"; }).find("provisioningState"),
             std::string::npos);
@@ -281,12 +292,15 @@ TEST_F(AzureArm, SettingsOfScaleSetsAreChecked) {
               properties(body)["virtualMachineProfile"].as_object()["evictionPolicy"] = "Delete";
             }).find("Spot"),
             std::string::npos);
-  EXPECT_NE(refused([&](auto& body) {
-              properties(body)["virtualMachineProfile"].as_object()["networkProfile"].as_object().erase("networkApiVersion");
-            }).find("networkApiVersion"),
-            std::string::npos);
+  EXPECT_NE(
+      refused([&](auto& body) {
+        properties(body)["virtualMachineProfile"].as_object()["networkProfile"].as_object().erase("networkApiVersion");
+      }).find("networkApiVersion"),
+      std::string::npos);
   EXPECT_NE(refused([](auto& body) { body.erase("location"); }).find("location"), std::string::npos);
-  EXPECT_NE(refused([&](auto& body) { properties(body)["proximityPlacementGroup"] = {{"id", "/p"}}; }).find("proximity"),
+  EXPECT_NE(refused([&](auto& body) {
+              properties(body)["proximityPlacementGroup"] = {{"id", "/p"}};
+            }).find("proximity"),
             std::string::npos);
 }
 
@@ -329,12 +343,13 @@ TEST_F(AzureArm, BatchPoolsMayHaveAnIdentityWhenMadeHere) {
   // The machine gets tokens of that identity, and of no other.
   const Machine* machine = site->find(site->of_group("batch/acc/p").front());
   const std::string resource = "&resource=https%3A%2F%2Fmanagement.azure.com%2F";
-  const auto token = imds(machine, "GET", "/metadata/identity/oauth2/token?api-version=2018-02-01" + resource +
-                                              "&msi_res_id=" + http::encode(identity_id));
-  EXPECT_EQ(token.status, 200) << token.raw.body;
-  EXPECT_EQ(imds(machine, "GET", "/metadata/identity/oauth2/token?api-version=2018-02-01" + resource + "&client_id=x")
-                .status,
-            400);
+  const auto given = imds(
+      machine, "GET",
+      "/metadata/identity/oauth2/token?api-version=2018-02-01" + resource + "&msi_res_id=" + http::encode(identity_id));
+  EXPECT_EQ(given.status, 200) << given.raw.body;
+  EXPECT_EQ(
+      imds(machine, "GET", "/metadata/identity/oauth2/token?api-version=2018-02-01" + resource + "&client_id=x").status,
+      400);
   const auto gone = arm("DELETE", account_path + "/pools/p", "2024-07-01");
   EXPECT_EQ(gone.status, 202);
   const std::string follow = std::string(gone.raw.header("Location")).substr(std::string("https://arm.test").size());
@@ -343,8 +358,8 @@ TEST_F(AzureArm, BatchPoolsMayHaveAnIdentityWhenMadeHere) {
 
 TEST_F(AzureArm, SizesAreListedFromTheCatalog) {
   const auto skus = arm("GET",
-                        "/subscriptions/" + subscription + "/providers/Microsoft.Compute/skus?$filter=" +
-                            http::encode("location eq 'westeurope'"),
+                        "/subscriptions/" + subscription +
+                            "/providers/Microsoft.Compute/skus?$filter=" + http::encode("location eq 'westeurope'"),
                         "2021-07-01");
   const json::array& value = skus.value();
   const auto found = std::find_if(value.begin(), value.end(), [](const json::value& one) {

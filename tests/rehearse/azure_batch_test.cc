@@ -85,7 +85,8 @@ TEST_P(AzureObstacles, ShowUpInThePoolOnceItIsSteady) {
   EXPECT_EQ(nodes("p").size(), 2u);
   EXPECT_EQ(integer_at(there, "targetDedicatedNodes"), GetParam().dedicated);
   // The next resize clears it.
-  EXPECT_EQ(batch("POST", "/pools/p/resize", R"({"targetDedicatedNodes": 0, "targetLowPriorityNodes": 0})").status, 202);
+  EXPECT_EQ(batch("POST", "/pools/p/resize", R"({"targetDedicatedNodes": 0, "targetLowPriorityNodes": 0})").status,
+            202);
   EXPECT_FALSE(pool("p").contains("resizeErrors"));
   ASSERT_TRUE(steady("p"));
   EXPECT_TRUE(nodes("p").empty());
@@ -93,14 +94,15 @@ TEST_P(AzureObstacles, ShowUpInThePoolOnceItIsSteady) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, AzureObstacles,
-    ::testing::Values(
-        Obstacle{R"({"quotas": [{"scope": "acc", "market": "on_demand", "cores": 8}]})", "AccountCoreQuotaReached", 5, 0},
-        Obstacle{R"({"quotas": [{"scope": "acc", "market": "spot", "cores": 8}]})",
-                 "AccountLowPriorityCoreQuotaReached", 0, 5},
-        Obstacle{R"({"quotas": [{"family": "standardDSv5Family", "market": "on_demand", "cores": 8}]})",
-                 "AccountVMSeriesCoreQuotaReached", 5, 0},
-        Obstacle{R"({"capacity": [{"size": "standard_d4s_v5", "most": 2}]})", "AllocationFailed", 5, 0},
-        Obstacle{R"({"capacity": [{"group": "p", "most": 2}], "time_out": true})", "AllocationTimedout", 5, 0}));
+    ::testing::Values(Obstacle{R"({"quotas": [{"scope": "acc", "market": "on_demand", "cores": 8}]})",
+                               "AccountCoreQuotaReached", 5, 0},
+                      Obstacle{R"({"quotas": [{"scope": "acc", "market": "spot", "cores": 8}]})",
+                               "AccountLowPriorityCoreQuotaReached", 0, 5},
+                      Obstacle{R"({"quotas": [{"family": "standardDSv5Family", "market": "on_demand", "cores": 8}]})",
+                               "AccountVMSeriesCoreQuotaReached", 5, 0},
+                      Obstacle{R"({"capacity": [{"size": "standard_d4s_v5", "most": 2}]})", "AllocationFailed", 5, 0},
+                      Obstacle{R"({"capacity": [{"group": "p", "most": 2}], "time_out": true})", "AllocationTimedout",
+                               5, 0}));
 
 TEST_F(AzureBatch, NodesAreRemovedByNameAndTheTargetFalls) {
   make_pool("p", 6);
@@ -158,6 +160,10 @@ TEST_F(AzureBatch, ListsArePagedSelectedAndFiltered) {
   }
   EXPECT_EQ(seen, nodes("p"));
   EXPECT_EQ(seen.size(), 25u);
+  // The plain door's caller stays there.
+  const auto plain = batch("GET", "/pools/p/nodes?maxresults=1", "", {{"Host", "127.0.0.1:80"}});
+  EXPECT_TRUE(
+      std::string(plain.body.at("odata.nextLink").as_string()).starts_with("http://127.0.0.1:80/pools/p/nodes?"));
   const auto pools = batch("GET", "/pools?$select=id&$filter=" + http::encode("id eq 'q'"));
   EXPECT_EQ(pools.value(), json::parse(R"([{"id": "q"}])"));
   const auto first = batch("GET", "/pools?maxresults=1");
@@ -181,20 +187,21 @@ TEST_F(AzureBatch, SignaturesAndTokensAreVerified) {
   http::Asked old{.method = "GET", .target = "/pools?api-version=2024-07-01.20.0"};
   const std::string stale = to_rfc1123(clock.now() - std::chrono::minutes(20));
   const std::string text = "GET\n\n\n\n\n\n\n\n\n\n\n\nocp-date:" + stale + "\n/acc/pools\napi-version:2024-07-01.20.0";
-  old.headers = {{"ocp-date", stale},
-                 {"Authorization", "SharedKey acc:" + http::to_base64(http::hmac_sha256("a key of the account", text))}};
+  old.headers = {
+      {"ocp-date", stale},
+      {"Authorization", "SharedKey acc:" + http::to_base64(http::hmac_sha256("a key of the account", text))}};
   EXPECT_EQ(ask(AzureFace::Plane::batch, old).status, 403);
   // A token of ours, but for ARM; then for Batch; then changed.
   EXPECT_EQ(status({{"Authorization", "Bearer " + arm_token()}}).status, 401);
-  const auto given = ask(AzureFace::Plane::login,
-                         {.method = "POST",
-                          .target = "/72f988bf-0000-4000-8000-000000000001/oauth2/v2.0/token",
-                          .body = "grant_type=client_credentials&client_id=client&client_secret=s&scope="
-                                  "https%3A%2F%2Fbatch.core.windows.net%2F.default"});
-  std::string token = text_at(given.body, "access_token");
-  EXPECT_EQ(status({{"Authorization", "Bearer " + token}}).status, 200);
-  token[token.find('.') + 5] ^= 1;
-  EXPECT_EQ(status({{"Authorization", "Bearer " + token}}).status, 401);
+  const auto given =
+      ask(AzureFace::Plane::login, {.method = "POST",
+                                    .target = "/72f988bf-0000-4000-8000-000000000001/oauth2/v2.0/token",
+                                    .body = "grant_type=client_credentials&client_id=client&client_secret=s&scope="
+                                            "https%3A%2F%2Fbatch.core.windows.net%2F.default"});
+  std::string other = text_at(given.body, "access_token");
+  EXPECT_EQ(status({{"Authorization", "Bearer " + other}}).status, 200);
+  other[other.find('.') + 5] ^= 1;
+  EXPECT_EQ(status({{"Authorization", "Bearer " + other}}).status, 401);
 }
 
 TEST_F(AzureBatch, AnswersCarryTheServicesHeaders) {
@@ -217,14 +224,17 @@ TEST_F(AzureBatch, PoolSettingsAreCheckedBeyondTheirSchema) {
   };
   EXPECT_NE(refused([](auto& body) { body["vmSize"] = "Standard_None"; }).find("vmSize"), std::string::npos);
   EXPECT_NE(refused([](auto& body) { body["id"] = "a pool"; }).find("letters"), std::string::npos);
-  EXPECT_NE(refused([](auto& body) { body["networkConfiguration"] = {{"subnetId", "/none"}}; }).find("subnet"),
+  EXPECT_NE(refused([](auto& body) {
+              body["networkConfiguration"] = {{"subnetId", "/none"}};
+            }).find("subnet"),
             std::string::npos);
   EXPECT_NE(refused([](auto& body) {
               body["virtualMachineConfiguration"].as_object()["nodeAgentSKUId"] = "batch.node.ubuntu 20.04";
             }).find("agent"),
             std::string::npos);
-  EXPECT_NE(refused([](auto& body) { body["virtualMachineConfiguration"].as_object()["nodeAgentSkuId"] = "x"; })
-                .find("UnsupportedProperty"),
+  EXPECT_NE(refused([](auto& body) {
+              body["virtualMachineConfiguration"].as_object()["nodeAgentSkuId"] = "x";
+            }).find("UnsupportedProperty"),
             std::string::npos);
 }
 
@@ -273,7 +283,8 @@ TEST_F(AzureBatch, PreemptedNodesStayListedAndComeBack) {
 
 TEST_F(AzureBatch, PoolWithAutoscaleRefusesResizes) {
   make_pool("p");
-  const auto enabled = batch("POST", "/pools/p/enableautoscale", R"({"autoScaleFormula": "$TargetDedicatedNodes = 2;"})");
+  const auto enabled =
+      batch("POST", "/pools/p/enableautoscale", R"({"autoScaleFormula": "$TargetDedicatedNodes = 2;"})");
   EXPECT_EQ(enabled.status, 200) << enabled.raw.body;
   ASSERT_TRUE(steady("p"));
   EXPECT_EQ(nodes("p").size(), 2u);

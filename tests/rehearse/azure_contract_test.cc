@@ -24,7 +24,8 @@ constexpr const char* batch_key = "c2VjcmV0LWtleS1vZi1hLWJhdGNoLWFjY291bnQtMTIzN
 
 class AzureWorld final : public ProviderWorld {
  public:
-  explicit AzureWorld(model::AzurePoolKind kind) : kind_(kind) {
+  explicit AzureWorld(model::AzurePoolKind kind, bool with_identity = false)
+      : kind_(kind), with_identity_(with_identity) {
     char name[] = "/tmp/slipway-contract-XXXXXX";
     folder_ = ::mkdtemp(name);
     certificates_ = certificates(folder_);
@@ -113,6 +114,7 @@ class AzureWorld final : public ProviderWorld {
       azure.image = kind_ == model::AzurePoolKind::batch ? "microsoft-dsvm:ubuntu-hpc:2204:latest"
                                                          : "canonical:ubuntu-24_04-lts:server:latest";
       azure.subnet = subnet();
+      if (with_identity_) azure.node_identity = identity();
       azure.admin_user = "ops";
       azure.admin_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBhVu4Zc0rqTnUVz1d2y3m3iY1f4ZQwq8o8m0y0Y0abc ops";
     }
@@ -137,6 +139,10 @@ class AzureWorld final : public ProviderWorld {
     return std::string("/subscriptions/") + subscription +
            "/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/net/subnets/nodes";
   }
+  static std::string identity() {
+    return std::string("/subscriptions/") + subscription +
+           "/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/nodes";
+  }
   std::string url(size_t door) const { return "https://127.0.0.1:" + std::to_string(ports_[door]); }
 
   void begin() {
@@ -154,6 +160,7 @@ class AzureWorld final : public ProviderWorld {
     world.subscriptions = {subscription};
     world.resource_groups = {std::string(subscription) + "/rg/westeurope"};
     world.subnets = {subnet()};
+    world.identities = {identity()};
     world.batch_accounts = {{.name = "acc",
                              .key = batch_key,
                              .subscription = subscription,
@@ -206,6 +213,7 @@ class AzureWorld final : public ProviderWorld {
   }
 
   const model::AzurePoolKind kind_;
+  const bool with_identity_;
   std::filesystem::path folder_;
   rehearse::Certificates certificates_;
   SystemClock clock_;
@@ -270,6 +278,18 @@ TEST(AzureBatch, CallsStayFew) {
   EXPECT_EQ(at(world.calls(), "Pool_Resize"), 0u);
   EXPECT_EQ(at(world.calls(), "Pool_Add"), 0u);
   EXPECT_EQ(at(world.calls(), "Pool_Patch"), 0u) << "the new process finds its pools as they should be";
+}
+
+TEST(AzureBatch, PoolsWithAnIdentityAreMadeThroughArmAndResizedThroughBatch) {
+  AzureWorld world(model::AzurePoolKind::batch, true);
+  ASSERT_TRUE(world.provider().launch({.pool = PoolName("cpu"), .count = 2, .token = "a"}, Duration(10'000)));
+  ASSERT_TRUE(eventually(world, [](const Listing& listing) { return running(listing) == 2; }));
+  ASSERT_TRUE(world.provider().launch({.pool = PoolName("cpu"), .count = 3, .token = "b"}, Duration(10'000)));
+  ASSERT_TRUE(eventually(world, [](const Listing& listing) { return running(listing) == 5; }));
+  EXPECT_EQ(at(world.calls(), "ArmPool_Create"), 4u) << "two pools of two types";
+  EXPECT_EQ(at(world.calls(), "Pool_Add"), 0u);
+  EXPECT_EQ(at(world.calls(), "Pool_Resize"), 1u);
+  EXPECT_EQ(at(world.calls(), "Pool_Patch"), 0u) << "both APIs make the same pool";
 }
 
 TEST(AzureBatch, LostAnswersMakeNoMachineTwice) {

@@ -58,8 +58,9 @@ TEST_F(AzureIdentity, ClientsGetTokensForWhatTheyAskFor) {
                      "&client_assertion=e30." +
                      http::to_base64url(json::serialize(said)) + ".AA");
   };
-  EXPECT_EQ(assertion({{"aud", "api://AzureADTokenExchange"}, {"iss", "i"}, {"sub", "s"}, {"exp", 4'000'000'000}}).status,
-            200);
+  EXPECT_EQ(
+      assertion({{"aud", "api://AzureADTokenExchange"}, {"iss", "i"}, {"sub", "s"}, {"exp", 4'000'000'000}}).status,
+      200);
   EXPECT_EQ(assertion({{"aud", "api://AzureADTokenExchange"}, {"iss", "i"}, {"sub", "s"}, {"exp", 1}}).status, 401);
   EXPECT_EQ(assertion({{"aud", "other"}, {"iss", "i"}, {"sub", "s"}, {"exp", 4'000'000'000}}).status, 401);
   EXPECT_EQ(assertion({{"aud", "https://login.test/" + tenant + "/oauth2/v2.0/token"},
@@ -75,8 +76,8 @@ TEST_F(AzureIdentity, KeysAreFoundByDiscovery) {
                          {.method = "GET", .target = "/" + tenant + "/v2.0/.well-known/openid-configuration"});
   const std::string keys = text_at(found.body, "jwks_uri");
   ASSERT_TRUE(keys.starts_with("https://login.test/"));
-  const auto set = ask(AzureFace::Plane::login,
-                       {.method = "GET", .target = keys.substr(std::string("https://login.test").size())});
+  const auto set =
+      ask(AzureFace::Plane::login, {.method = "GET", .target = keys.substr(std::string("https://login.test").size())});
   const json::object key = set.body.at("keys").as_array().at(0).as_object();
   EXPECT_EQ(text_at(key, "kty"), "RSA");
   EXPECT_EQ(http::from_base64url(text_at(key, "n"))->size(), 256u);

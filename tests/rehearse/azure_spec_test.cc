@@ -43,8 +43,9 @@ TEST(AzureSpec, FindsOperationsByPathAndMethod) {
   // A literal segment wins over a parameter.
   EXPECT_EQ(spec.find("GET", "/pools/p/nodes").operation->id, "ComputeNode_List");
   const Spec compute(compute_spec_text);
-  const auto set = compute.find("PATCH", "/Subscriptions/s/resourcegroups/g/providers/microsoft.compute/"
-                                         "virtualmachinescalesets/v");
+  const auto set = compute.find("PATCH",
+                                "/Subscriptions/s/resourcegroups/g/providers/microsoft.compute/"
+                                "virtualmachinescalesets/v");
   ASSERT_NE(set.operation, nullptr);
   EXPECT_EQ(set.operation->id, "VirtualMachineScaleSets_Update");
 }
@@ -96,8 +97,7 @@ TEST(AzureSpec, BodiesAreCheckedToTheLastProperty) {
 TEST(AzureSpec, ReadOnlyPropertiesMayNotBeSent) {
   const Spec spec(compute_spec_text);
   const Schema& set = *spec.definition("VirtualMachineScaleSet");
-  const json::value body =
-      json::parse(R"({"location": "w", "properties": {"provisioningState": "Succeeded"}})");
+  const json::value body = json::parse(R"({"location": "w", "properties": {"provisioningState": "Succeeded"}})");
   const auto complaint = check_value(set, body, Direction::request, "");
   expect(complaint, Kind::read_only_property, "properties.provisioningState");
   EXPECT_FALSE(check_value(set, body, Direction::answer, ""));
@@ -143,8 +143,8 @@ TEST(AzureFilter, ComparesAndCombines) {
   EXPECT_TRUE(fits("'a/b' eq 'X'", node));
   EXPECT_FALSE(fits("missing eq 'x'", node));
   EXPECT_TRUE(fits("missing ne 'x' and missing eq null", node));
-  for (const char* wrong : {"state", "state eq", "state eq idle", "state is 'idle'", "(state eq 'idle'", "state eq 'idle",
-                            "state eq 'idle' and", "startswith(id)", "state eq 'a' 'b'"}) {
+  for (const char* wrong : {"state", "state eq", "state eq idle", "state is 'idle'", "(state eq 'idle'",
+                            "state eq 'idle", "state eq 'idle' and", "startswith(id)", "state eq 'a' 'b'"}) {
     EXPECT_FALSE(ODataFilter::parse(wrong)) << wrong;
   }
   EXPECT_FALSE(ODataFilter::parse(std::string(100'000, '(')));

@@ -264,6 +264,21 @@ TEST_F(HostFloorTest, ANewFloorFindsItsMachines) {
   ASSERT_TRUE(until([&] { return vms().size() == 3; }));
 }
 
+TEST_F(HostFloorTest, ANewFloorEndsWhatWasLeaving) {
+  const auto machines = site->take(order(), 2).machines;
+  ASSERT_TRUE(until([&] { return phase(machines[0]) == Phase::running && phase(machines[1]) == Phase::running; }));
+  site->release({machines[0]});
+  const std::string saved = site->save();
+  site.reset();
+  floor.reset();
+  ASSERT_EQ(vms().size(), 2u);  // nobody was told
+  open();
+  ASSERT_TRUE(site->load(saved, [this](const Order& from) { return order(from.group); }));
+  ASSERT_TRUE(until([&] { return site->find(machines[0]) == nullptr && vms().size() == 1; }));
+  run_for(loop, Duration(100));
+  EXPECT_EQ(phase(machines[1]), Phase::running);
+}
+
 TEST_F(HostFloorTest, TheHostsOwnRestartLosesNothing) {
   cluster.kill_host();
   const auto machines = site->take(order(), 2).machines;

@@ -29,9 +29,9 @@ uint32_t given_or(uint32_t given, uint32_t otherwise) {
 }
 
 http::Response account_not_found(const ArmCall& call) {
-  return arm_error(404, "ResourceNotFound", "The Resource 'Microsoft.Batch/batchAccounts/" + call.at("accountName") +
-                                                "' under resource group '" + call.at("resourceGroupName") +
-                                                "' was not found.");
+  return arm_error(404, "ResourceNotFound",
+                   "The Resource 'Microsoft.Batch/batchAccounts/" + call.at("accountName") +
+                       "' under resource group '" + call.at("resourceGroupName") + "' was not found.");
 }
 
 http::Response pool_not_found() {
@@ -72,9 +72,9 @@ Scale scale_of(const json::object& properties, PerMarket<uint32_t> otherwise) {
   Scale out{.target = otherwise};
   if (const json::object* fixed = object_at(properties, "scaleSettings.fixedScale")) {
     out.given = true;
-    out.target = {static_cast<uint32_t>(std::max<int64_t>(0, integer_at(*fixed, "targetDedicatedNodes").value_or(0))),
-                  static_cast<uint32_t>(
-                      std::max<int64_t>(0, integer_at(*fixed, "targetLowPriorityNodes").value_or(0)))};
+    out.target = {
+        static_cast<uint32_t>(std::max<int64_t>(0, integer_at(*fixed, "targetDedicatedNodes").value_or(0))),
+        static_cast<uint32_t>(std::max<int64_t>(0, integer_at(*fixed, "targetLowPriorityNodes").value_or(0)))};
     if (const auto seconds = parse_iso_duration(text_at(*fixed, "resizeTimeout"))) {
       if (*seconds < 300) out.wrong = "the resize timeout must be at least 5 minutes";
       out.timeout = Duration(static_cast<int64_t>(*seconds * 1000));
@@ -172,8 +172,8 @@ http::Response ArmPlane::account_keys(const ArmCall& call) {
   if (account == nullptr) return account_not_found(call);
   // The second key isn't accepted by the data plane: it stands for one that was made anew.
   const std::string second = http::to_base64(http::sha256("second key of " + account->key));
-  return json_reply(
-      200, json::object{{"accountName", account->name}, {"primary", account->key}, {"secondary", second}});
+  return json_reply(200,
+                    json::object{{"accountName", account->name}, {"primary", account->key}, {"secondary", second}});
 }
 
 http::Response ArmPlane::batch_quotas(const ArmCall&) {
@@ -183,7 +183,8 @@ http::Response ArmPlane::batch_quotas(const ArmCall&) {
 json::object ArmPlane::pool_json(const BatchAccount& account, const BatchPool& pool) {
   const Schema& words = core_.arm_definition("PoolProperties");
   json::object properties = recase(*pool.settings, words).as_object();
-  properties["interNodeCommunication"] = bool_at(*pool.settings, "enableInterNodeCommunication") ? "Enabled" : "Disabled";
+  properties["interNodeCommunication"] =
+      bool_at(*pool.settings, "enableInterNodeCommunication") ? "Enabled" : "Disabled";
   if (const json::value* machine = at_path(*pool.settings, "virtualMachineConfiguration")) {
     const json::object wrapped{{"deploymentConfiguration", {{"virtualMachineConfiguration", *machine}}}};
     properties["deploymentConfiguration"] = recase(wrapped, words).as_object().at("deploymentConfiguration");
@@ -192,7 +193,8 @@ json::object ArmPlane::pool_json(const BatchAccount& account, const BatchPool& p
   properties["lastModified"] = to_iso8601(pool.modified);
   properties["provisioningState"] = pool.deleting ? "Deleting" : "Succeeded";
   properties["provisioningStateTransitionTime"] = to_iso8601(pool.state_since);
-  properties["allocationState"] = recase(json::string(to_string(pool.allocation)), *words.properties.at("allocationState"));
+  properties["allocationState"] =
+      recase(json::string(to_string(pool.allocation)), *words.properties.at("allocationState"));
   properties["allocationStateTransitionTime"] = to_iso8601(pool.allocation_since);
   properties["currentDedicatedNodes"] = pool.current[0];
   properties["currentLowPriorityNodes"] = pool.current[1];
@@ -296,8 +298,7 @@ http::Response ArmPlane::pool_patch(const ArmCall& call) {
   const json::object nothing;
   const json::object* given = object_at(call.body, "properties");
   const json::object& properties = given == nullptr ? nothing : *given;
-  const json::object changes =
-      data_plane_settings(properties, *core_.batch_spec->definition("PoolAddParameter"));
+  const json::object changes = data_plane_settings(properties, *core_.batch_spec->definition("PoolAddParameter"));
   json::object merged = *pool->settings;
   for (const auto& [name, value] : changes) merged[name] = value;
   if (auto complaint = check_pool_settings(core_, pool->id, merged)) return arm_error(*complaint);

@@ -72,23 +72,23 @@ json::object ArmPlane::view_json(const ScaleSet& set, const ScaleVm& vm) const {
   (void)set;
   const std::string provisioning = provisioning_of(vm.phase);
   const std::string power = power_of(vm.phase);
-  return {{"statuses", json::array{status("ProvisioningState/" + lower(provisioning), "Provisioning " + lower(provisioning)),
-                                   status("PowerState/" + power, "VM " + power)}}};
+  return {{"statuses",
+           json::array{status("ProvisioningState/" + lower(provisioning), "Provisioning " + lower(provisioning)),
+                       status("PowerState/" + power, "VM " + power)}}};
 }
 
 json::object ArmPlane::vm_json(const ScaleSet& set, MachineKey key, const ScaleVm& vm, bool view) const {
   const Machine* machine = core_.site.find(key);
   const bool spot = machine != nullptr && machine->order->market == model::Market::spot;
-  json::object properties{
-      {"vmId", machine == nullptr ? "" : vm_id_of(*machine)},
-      {"provisioningState", provisioning_of(vm.phase)},
-      {"hardwareProfile", {{"vmSize", machine == nullptr ? set.size() : machine->order->size}}},
-      {"virtualMachineScaleSet", {{"id", set.id()}}},
-      {"osProfile", {{"computerName", vm.name}}},
-      {"networkProfile",
-       {{"networkInterfaces",
-         json::array{json::object{{"id", interface_id(set, vm)}, {"properties", {{"primary", true}}}}}}}},
-      {"timeCreated", to_iso8601(machine == nullptr ? set.created : machine->asked_at)}};
+  json::object properties{{"vmId", machine == nullptr ? "" : vm_id_of(*machine)},
+                          {"provisioningState", provisioning_of(vm.phase)},
+                          {"hardwareProfile", {{"vmSize", machine == nullptr ? set.size() : machine->order->size}}},
+                          {"virtualMachineScaleSet", {{"id", set.id()}}},
+                          {"osProfile", {{"computerName", vm.name}}},
+                          {"networkProfile",
+                           {{"networkInterfaces", json::array{json::object{{"id", interface_id(set, vm)},
+                                                                           {"properties", {{"primary", true}}}}}}}},
+                          {"timeCreated", to_iso8601(machine == nullptr ? set.created : machine->asked_at)}};
   if (spot) {
     const std::string policy = text_at(*set.model, "properties.virtualMachineProfile.evictionPolicy");
     properties["priority"] = "Spot";
@@ -102,7 +102,8 @@ json::object ArmPlane::vm_json(const ScaleSet& set, MachineKey key, const ScaleV
                    {"type", "Microsoft.Compute/virtualMachines"},
                    {"location", set.region()},
                    {"properties", std::move(properties)}};
-  if (machine != nullptr && !machine->order->zone.empty()) out["zones"] = json::array{json::string(machine->order->zone)};
+  if (machine != nullptr && !machine->order->zone.empty())
+    out["zones"] = json::array{json::string(machine->order->zone)};
   if (const json::value* tags = set.model->if_contains("tags")) out["tags"] = *tags;
   if (const json::value* identity = set.model->if_contains("identity")) out["identity"] = *identity;
   return out;

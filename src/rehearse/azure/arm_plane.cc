@@ -58,6 +58,12 @@ const std::map<std::string, ArmPlane::Handler>& ArmPlane::handlers() {
       {"Permissions_ListForResource", &ArmPlane::permissions},
       {"Operations_Get", &ArmPlane::operation_get},
       {"Subnets_Get", &ArmPlane::subnet_get},
+      {"VirtualNetworks_Get", &ArmPlane::network_get},
+      {"VirtualMachineImages_List", &ArmPlane::marketplace_list},
+      {"VirtualMachineImages_Get", &ArmPlane::marketplace_get},
+      {"Images_Get", &ArmPlane::image_get},
+      {"GalleryImages_Get", &ArmPlane::gallery_image_get},
+      {"GalleryImageVersions_Get", &ArmPlane::gallery_version_get},
       {"NetworkInterfaces_List", &ArmPlane::interface_list},
       {"NetworkInterfaces_ListAll", &ArmPlane::interface_list},
       {"NetworkInterfaces_Get", &ArmPlane::interface_get},
@@ -71,6 +77,7 @@ const std::map<std::string, ArmPlane::Handler>& ArmPlane::handlers() {
       {"BatchAccount_Get", &ArmPlane::account_get},
       {"BatchAccount_GetKeys", &ArmPlane::account_keys},
       {"Location_GetQuotas", &ArmPlane::batch_quotas},
+      {"Location_ListSupportedVirtualMachineSkus", &ArmPlane::batch_sizes},
       {"Pool_Create", &ArmPlane::pool_put},
       {"Pool_Update", &ArmPlane::pool_patch},
       {"Pool_Get", &ArmPlane::pool_get},
@@ -131,10 +138,9 @@ void ArmPlane::handle(http::Asked asked, http::Answer answer) {
   const std::string_view authorization = http::find_header(asked.headers, "Authorization");
   const auto unauthorized = [&](std::string_view code, const std::string& message) {
     http::Response refused = arm_error(401, code, message);
-    refused.headers.emplace_back("WWW-Authenticate", "Bearer authorization_uri=\"" + core_.login_url + "/" +
-                                                         core_.world.tenant +
-                                                         "\", error=\"invalid_token\", error_description=\"" + message +
-                                                         "\"");
+    refused.headers.emplace_back("WWW-Authenticate",
+                                 "Bearer authorization_uri=\"" + core_.login_url + "/" + core_.world.tenant +
+                                     "\", error=\"invalid_token\", error_description=\"" + message + "\"");
     finish(std::move(refused));
   };
   if (!authorization.starts_with("Bearer ")) {
@@ -162,16 +168,14 @@ void ArmPlane::handle(http::Asked asked, http::Answer answer) {
     bool known = false;
     for (const std::string& one : core_.world.subscriptions) known = known || same_text(one, subscription);
     if (!known) {
-      finish(arm_error(404, "SubscriptionNotFound",
-                       "The subscription '" + subscription + "' could not be found."));
+      finish(arm_error(404, "SubscriptionNotFound", "The subscription '" + subscription + "' could not be found."));
       return;
     }
   }
   if (found.operation == nullptr) {
-    finish(found.other_method
-               ? arm_error(405, "MethodNotAllowed", "The HTTP method isn't supported by this resource.")
-               : arm_error(404, "InvalidResourceType",
-                           "The resource type could not be found, or isn't simulated: " + path));
+    finish(found.other_method ? arm_error(405, "MethodNotAllowed", "The HTTP method isn't supported by this resource.")
+                              : arm_error(404, "InvalidResourceType",
+                                          "The resource type could not be found, or isn't simulated: " + path));
     return;
   }
   const Spec& batch = *core_.arm_specs.front();

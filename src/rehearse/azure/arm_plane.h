@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,8 +48,8 @@ class ArmPlane {
   using Handler = http::Response (ArmPlane::*)(const ArmCall&);
   static const std::map<std::string, Handler>& handlers();
 
-  http::Response act(const http::Asked& asked, const Operation& operation, const std::map<std::string, std::string>& path,
-                     const http::Query& query);
+  http::Response act(const http::Asked& asked, const Operation& operation,
+                     const std::map<std::string, std::string>& path, const http::Query& query);
   std::string next_link(const ArmCall& call, const std::string& skip_token) const;
   struct Group {
     std::string subscription;
@@ -66,7 +67,6 @@ class ArmPlane {
   http::Response group_list(const ArmCall& call);
   http::Response permissions(const ArmCall& call);
   http::Response operation_get(const ArmCall& call);
-  http::Response subnet_get(const ArmCall& call);
   http::Response interface_list(const ArmCall& call);
   http::Response interface_get(const ArmCall& call);
   http::Response usage_list(const ArmCall& call);
@@ -74,6 +74,18 @@ class ArmPlane {
   http::Response placement_put(const ArmCall& call);
   http::Response placement_get(const ArmCall& call);
   http::Response placement_delete(const ArmCall& call);
+  // arm_places.cc
+  std::set<std::string> regions() const;  // lower case
+  http::Response check_region(const ArmCall& call, const std::string& region, const std::string& type) const;
+  boost::json::object subnet_json(const std::string& id);  // of one that exists
+  http::Response subnet_get(const ArmCall& call);
+  http::Response network_get(const ArmCall& call);
+  http::Response batch_sizes(const ArmCall& call);
+  http::Response marketplace_list(const ArmCall& call);
+  http::Response marketplace_get(const ArmCall& call);
+  http::Response image_get(const ArmCall& call);
+  http::Response gallery_image_get(const ArmCall& call);
+  http::Response gallery_version_get(const ArmCall& call);
   // arm_batch.cc
   http::Response account_list(const ArmCall& call);
   http::Response account_get(const ArmCall& call);

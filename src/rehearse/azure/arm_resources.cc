@@ -1,4 +1,4 @@
-// ARM: subscriptions, groups, permissions, subnets and interfaces, usages, sizes, placement groups.
+// ARM: subscriptions, groups, permissions, interfaces, usages, sizes, placement groups.
 #include <boost/json.hpp>
 
 #include <algorithm>
@@ -88,32 +88,6 @@ http::Response ArmPlane::operation_get(const ArmCall& call) {
   return operations_.get(call.at("operationId"), call.parameter("monitor") == "true", call.version());
 }
 
-http::Response ArmPlane::subnet_get(const ArmCall& call) {
-  const std::string id = "/subscriptions/" + call.at("subscriptionId") + "/resourceGroups/" +
-                         call.at("resourceGroupName") + "/providers/Microsoft.Network/virtualNetworks/" +
-                         call.at("virtualNetworkName") + "/subnets/" + call.at("subnetName");
-  const auto known = std::find_if(core_.world.subnets.begin(), core_.world.subnets.end(),
-                                  [&](const std::string& one) { return same_text(one, id); });
-  if (known == core_.world.subnets.end()) return not_found("Microsoft.Network/virtualNetworks/subnets", id);
-  json::object properties{{"addressPrefix", "10.0.0.0/16"}, {"provisioningState", "Succeeded"}};
-  // What is in it, as the portal counts its free addresses.
-  json::array configurations;
-  for (ScaleSet* set : sets_.all(call.at("subscriptionId"), "")) {
-    for (const auto& [key, vm] : set->vms) {
-      if (vm.phase == Phase::allocating) continue;
-      const json::object interface = interface_json(*set, key, vm);
-      const json::object& first = interface.at("properties").at("ipConfigurations").as_array().front().as_object();
-      if (same_text(text_at(first, "properties.subnet.id"), id)) configurations.push_back(json::object{{"id", text_at(first, "id")}});
-    }
-  }
-  properties["ipConfigurations"] = std::move(configurations);
-  return json_reply(200, json::object{{"id", *known},
-                                      {"name", call.at("subnetName")},
-                                      {"type", "Microsoft.Network/virtualNetworks/subnets"},
-                                      {"etag", "W/\"" + Core::uuid_of(*known) + "\""},
-                                      {"properties", properties}});
-}
-
 http::Response ArmPlane::interface_list(const ArmCall& call) {
   const std::string from = lower(call.parameter("$skiptoken"));
   json::array value;
@@ -191,11 +165,8 @@ http::Response ArmPlane::sku_list(const ArmCall& call) {
   const std::string filter = call.parameter("$filter");
   const auto parsed = ODataFilter::parse(filter);
   if (!parsed) return arm_error(400, "InvalidFilterInQueryString", "Invalid $filter '" + filter + "' specified.");
-  std::set<std::string> regions;
-  for (const Group& group : groups_) regions.insert(lower(group.region));
-  for (const BatchAccount& account : core_.world.batch_accounts) regions.insert(lower(account.region));
   json::array value;
-  for (const std::string& region : regions) {
+  for (const std::string& region : regions()) {
     if (!parsed->fits({{"location", region}})) continue;
     for (const std::string_view name : catalog::names(model::ProviderKind::azure)) {
       const auto& type = *catalog::find(model::ProviderKind::azure, name);

@@ -53,8 +53,11 @@ http::Response check_network(const Core& core, const json::object& model) {
     for (const json::value& configuration : configurations->get_array()) {
       const std::string subnet = text_at(configuration.get_object(), "properties.subnet.id");
       if (!contains(core.world.subnets, subnet)) {
-        return arm_error(400, "InvalidResourceReference", "Resource " + subnet + " referenced by the scale set was "
-                         "not found. Please make sure that the referenced resource exists.", "subnet");
+        return arm_error(400, "InvalidResourceReference",
+                         "Resource " + subnet +
+                             " referenced by the scale set was "
+                             "not found. Please make sure that the referenced resource exists.",
+                         "subnet");
       }
     }
   }
@@ -95,8 +98,9 @@ http::Response ArmPlane::check_set(const ArmCall& call, const json::object& mode
   }
   const std::string image = in_profile(model, "storageProfile.imageReference.id");
   if (!image.empty() && !contains(core_.world.images, image)) {
-    return arm_error(404, "GalleryImageNotFound", "The gallery image " + image + " is not available in " +
-                     text_at(model, "location") + " region.", "imageReference");
+    return arm_error(404, "GalleryImageNotFound",
+                     "The gallery image " + image + " is not available in " + text_at(model, "location") + " region.",
+                     "imageReference");
   }
   if (image.empty() && in_profile(model, "storageProfile.imageReference.publisher").empty()) {
     return wrong("imageReference", "Required parameter 'imageReference' is missing (null).");
@@ -170,7 +174,8 @@ http::Response ArmPlane::set_put(const ArmCall& call) {
   }
   if (http::Response refused = check_set(call, call.body); refused.status != 0) return refused;
   if (set != nullptr) {
-    for (const char* fixed : {"location", "properties.orchestrationMode", "properties.virtualMachineProfile.priority"}) {
+    for (const char* fixed :
+         {"location", "properties.orchestrationMode", "properties.virtualMachineProfile.priority"}) {
       if (text_at(*set->model, fixed) != text_at(call.body, fixed)) {
         return arm_error(409, "PropertyChangeNotAllowed",
                          "Changing property '" + std::string(fixed) + "' is not allowed.", fixed);
@@ -188,8 +193,9 @@ http::Response ArmPlane::set_put(const ArmCall& call) {
 http::Response ArmPlane::set_patch(const ArmCall& call) {
   ScaleSet* set = sets_.find(call.at("subscriptionId"), call.at("resourceGroupName"), call.at("vmScaleSetName"));
   if (set == nullptr) {
-    return arm_error(404, "ResourceNotFound", "The Resource 'Microsoft.Compute/virtualMachineScaleSets/" +
-                                                  call.at("vmScaleSetName") + "' was not found.");
+    return arm_error(
+        404, "ResourceNotFound",
+        "The Resource 'Microsoft.Compute/virtualMachineScaleSets/" + call.at("vmScaleSetName") + "' was not found.");
   }
   if (check_conditions(call.headers, set->etag, set->modified) != Condition::met) {
     return arm_error(412, "PreconditionFailed", "The condition of If-Match or If-None-Match isn't met.");
@@ -203,11 +209,11 @@ http::Response ArmPlane::set_patch(const ArmCall& call) {
 }
 
 http::Response ArmPlane::set_get(const ArmCall& call) {
-  const ScaleSet* set =
-      sets_.find(call.at("subscriptionId"), call.at("resourceGroupName"), call.at("vmScaleSetName"));
+  const ScaleSet* set = sets_.find(call.at("subscriptionId"), call.at("resourceGroupName"), call.at("vmScaleSetName"));
   if (set == nullptr) {
-    return arm_error(404, "ResourceNotFound", "The Resource 'Microsoft.Compute/virtualMachineScaleSets/" +
-                                                  call.at("vmScaleSetName") + "' was not found.");
+    return arm_error(
+        404, "ResourceNotFound",
+        "The Resource 'Microsoft.Compute/virtualMachineScaleSets/" + call.at("vmScaleSetName") + "' was not found.");
   }
   return set_reply(200, call, *set);
 }
@@ -234,8 +240,9 @@ http::Response ArmPlane::set_list(const ArmCall& call) {
 http::Response ArmPlane::set_delete_instances(const ArmCall& call) {
   ScaleSet* set = sets_.find(call.at("subscriptionId"), call.at("resourceGroupName"), call.at("vmScaleSetName"));
   if (set == nullptr) {
-    return arm_error(404, "ResourceNotFound", "The Resource 'Microsoft.Compute/virtualMachineScaleSets/" +
-                                                  call.at("vmScaleSetName") + "' was not found.");
+    return arm_error(
+        404, "ResourceNotFound",
+        "The Resource 'Microsoft.Compute/virtualMachineScaleSets/" + call.at("vmScaleSetName") + "' was not found.");
   }
   const json::array& ids = call.body.at("instanceIds").as_array();
   if (ids.empty() || ids.size() > instances_max) {

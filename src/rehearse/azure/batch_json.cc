@@ -46,8 +46,9 @@ json::object start_task_info(const Machine& machine, const BatchNode& node) {
                           {"code", "FailureExitCode"},
                           {"message", "The task exited with an exit code representing a failure"},
                           {"details", json::array{json::object{{"name", "Message"},
-                                                               {"value", "The task exited with an exit code "
-                                                                         "representing a failure"}}}}};
+                                                               {"value",
+                                                                "The task exited with an exit code "
+                                                                "representing a failure"}}}}};
   }
   return out;
 }
@@ -186,8 +187,8 @@ json::object node_json(Core& core, const BatchPool& pool, MachineKey key, const 
   }
   if (node.phase == Phase::unusable) {
     put("errors", [&] {
-      return json::array{json::object{
-          {"code", "NodeNotReady"}, {"message", "The VM is running but the Batch agent doesn't answer."}}};
+      return json::array{
+          json::object{{"code", "NodeNotReady"}, {"message", "The VM is running but the Batch agent doesn't answer."}}};
     });
   }
   put("nodeAgentInfo", [&] {
@@ -207,8 +208,7 @@ json::object node_json(Core& core, const BatchPool& pool, MachineKey key, const 
 json::object node_counts_json(const BatchPool& pool) {
   json::object out{{"poolId", pool.id}};
   for (const model::Market market : both_markets) {
-    json::object& counts =
-        out[market == model::Market::spot ? "lowPriority" : "dedicated"].emplace_object();
+    json::object& counts = out[market == model::Market::spot ? "lowPriority" : "dedicated"].emplace_object();
     for (const char* name : {"creating", "idle", "leavingPool", "offline", "preempted", "rebooting", "reimaging",
                              "running", "startTaskFailed", "starting", "unknown", "unusable", "waitingForStartTask",
                              "deallocated", "deallocating", "upgradingOS"}) {

@@ -23,8 +23,7 @@ http::Response batch_json_reply(const json::value& body) {
 }
 
 http::Response refuse_filter(const BatchCall& call, const Error& error) {
-  return batch_error(
-      Complaint{Complaint::Kind::invalid_query, "$filter", call.parameter("$filter"), error.message});
+  return batch_error(Complaint{Complaint::Kind::invalid_query, "$filter", call.parameter("$filter"), error.message});
 }
 
 size_t results_max(const BatchCall& call, size_t otherwise) {

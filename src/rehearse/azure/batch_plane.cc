@@ -99,12 +99,12 @@ void BatchPlane::handle(const std::string& account_name, http::Asked asked, http
     finish(batch_error(413, "RequestBodyTooLarge", "The size of the request body exceeds the maximum size permitted."));
   } else {
     const std::string operation = found.operation->id;
-    pass_gate(core_, operation, account->name, asked.method != "GET" && asked.method != "HEAD",
-              {.act = [this, account, asked, found,
-                       query = target->query] { return act(*account, asked, found, query); },
-               .refuse = [](int status, const std::string& code,
-                            const std::string& message) { return batch_error(status, code, message); },
-               .answer = finish});
+    pass_gate(
+        core_, operation, account->name, asked.method != "GET" && asked.method != "HEAD",
+        {.act = [this, account, asked, found, query = target->query] { return act(*account, asked, found, query); },
+         .refuse = [](int status, const std::string& code,
+                      const std::string& message) { return batch_error(status, code, message); },
+         .answer = finish});
   }
 }
 
@@ -124,8 +124,7 @@ http::Response BatchPlane::act(const BatchAccount& account, const http::Asked& a
                          {{"Reason", error ? error.message() : "the body isn't an object"}});
     }
   }
-  if (auto complaint =
-          check_request(*found.operation, query, asked.headers, asked.body.empty() ? nullptr : &body)) {
+  if (auto complaint = check_request(*found.operation, query, asked.headers, asked.body.empty() ? nullptr : &body)) {
     return batch_error(*complaint);
   }
   const json::object nothing;
@@ -193,14 +192,17 @@ http::Response BatchPlane::on_node(const BatchCall& call, BatchPool& pool) {
 }
 
 std::string BatchPlane::next_link(const BatchCall& call, const std::string& skip_token) const {
+  // A page's successor is at the door that the caller came through; the account has one without TLS too.
   const auto url = core_.batch_urls.find(call.account.name);
+  std::string base = url == core_.batch_urls.end() ? "" : url->second;
+  const std::string host(http::find_header(call.headers, "Host"));
+  if (!host.empty() && !same_text(base, "https://" + host)) base = "http://" + host;
   http::Query query;
   for (const auto& [name, value] : call.query) {
     if (!same_text(name, "$skiptoken")) query.emplace_back(name, value);
   }
   query.emplace_back("$skiptoken", skip_token);
-  return (url == core_.batch_urls.end() ? "" : url->second) + call.target.substr(0, call.target.find('?')) + "?" +
-         http::encode_query(query);
+  return base + call.target.substr(0, call.target.find('?')) + "?" + http::encode_query(query);
 }
 
 http::Response BatchPlane::accepted(const BatchCall& call, const BatchPool& pool, int status,

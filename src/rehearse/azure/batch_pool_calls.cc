@@ -29,7 +29,8 @@ http::Response refuse_autoscale() {
 }
 
 http::Response refuse_value(std::string name, std::string value, std::string reason) {
-  return batch_error(Complaint{Complaint::Kind::invalid_property, std::move(name), std::move(value), std::move(reason)});
+  return batch_error(
+      Complaint{Complaint::Kind::invalid_property, std::move(name), std::move(value), std::move(reason)});
 }
 
 // Unset: too short.
@@ -49,8 +50,8 @@ json::object pool_defaults() {
 }
 
 std::string formula_results(PerMarket<uint32_t> target) {
-  return "$TargetDedicatedNodes=" + std::to_string(target[0]) + ";$TargetLowPriorityNodes=" +
-         std::to_string(target[1]) + ";$NodeDeallocationOption=requeue";
+  return "$TargetDedicatedNodes=" + std::to_string(target[0]) +
+         ";$TargetLowPriorityNodes=" + std::to_string(target[1]) + ";$NodeDeallocationOption=requeue";
 }
 
 http::Response json_of_pool(const BatchPool& pool, const json::object& body) {
@@ -112,8 +113,8 @@ http::Response BatchPlane::pool_add(const BatchCall& call) {
 http::Response BatchPlane::pool_list(const BatchCall& call) {
   const auto filter = ODataFilter::parse(call.parameter("$filter"));
   if (!filter) {
-    return batch_error(Complaint{Complaint::Kind::invalid_query, "$filter", call.parameter("$filter"),
-                                 filter.error().message});
+    return batch_error(
+        Complaint{Complaint::Kind::invalid_query, "$filter", call.parameter("$filter"), filter.error().message});
   }
   const Select select(call.parameter("$select"));
   const Select everything("");
@@ -157,7 +158,8 @@ http::Response BatchPlane::pool_exists(const BatchCall& call, BatchPool& pool) {
 http::Response BatchPlane::pool_patch(const BatchCall& call, BatchPool& pool) {
   json::object merged = *pool.settings;
   for (const auto& [name, value] : call.body) {
-    // "If omitted or null, the property is left unchanged": https://learn.microsoft.com/rest/api/batchservice/pool/patch
+    // "If omitted or null, the property is left unchanged":
+    // https://learn.microsoft.com/rest/api/batchservice/pool/patch
     if (!value.is_null()) merged[name] = value;
   }
   if (auto complaint = check_pool_settings(core_, pool.id, merged)) return batch_error(*complaint);

@@ -63,6 +63,7 @@ class BatchPools {
   Recipe recipe(const Machine& machine);
   void adopt(BatchPool& pool);
   void return_evicted();
+  void return_later();
   std::string group_of(const BatchPool& pool) const { return "batch/" + pool.account + "/" + pool.id; }
 
   Core& core_;

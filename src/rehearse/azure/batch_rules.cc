@@ -99,8 +99,10 @@ Result<PerMarket<uint32_t>> run_formula(const std::string& formula, PerMarket<ui
     const std::string name = statement.substr(0, equals);
     const bool dedicated = name == "$TargetDedicatedNodes" || name == "$TargetDedicated";
     if (equals == std::string::npos || (!dedicated && name != "$TargetLowPriorityNodes")) {
-      return fail(ErrorCode::bad_config, "only constants assigned to $TargetDedicatedNodes and "
-                                         "$TargetLowPriorityNodes are simulated: " + statement);
+      return fail(ErrorCode::bad_config,
+                  "only constants assigned to $TargetDedicatedNodes and "
+                  "$TargetLowPriorityNodes are simulated: " +
+                      statement);
     }
     const std::string value = statement.substr(equals + 1);
     uint32_t number = 0;

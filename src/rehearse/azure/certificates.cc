@@ -109,6 +109,7 @@ std::string new_certificate(const std::string& name, std::string_view key, std::
   X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1,
                              0);
   add_extension(x509, NID_subject_alt_name, "DNS:" + name);
+  add_extension(x509, NID_basic_constraints, issuer.empty() ? "critical,CA:TRUE" : "critical,CA:FALSE");
   if (issuer.empty()) {
     X509_set_issuer_name(x509, subject);
     SLIPWAY_CHECK(X509_sign(x509, subject_key.get(), EVP_sha256()) > 0);

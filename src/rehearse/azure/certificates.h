@@ -11,8 +11,8 @@ namespace slipway::rehearse::azure {
 
 std::string new_rsa_key();  // PEM, 2048 bits
 bool is_rsa_key(std::string_view pem);
-// X.509 for `name`, also as its DNS name, valid from a day before `now` for a year. With an empty issuer it is signed by
-// itself.
+// X.509 for `name`, also as its DNS name, valid from a day before `now` for a year. With an empty issuer it is signed
+// by itself.
 std::string new_certificate(const std::string& name, std::string_view key, std::string_view issuer,
                             std::string_view issuer_key, TimePoint now);
 std::string certificate_der(std::string_view certificate);

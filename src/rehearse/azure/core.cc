@@ -1,5 +1,6 @@
 #include "rehearse/azure/core.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "base/check.h"
@@ -27,6 +28,31 @@ std::string as_uuid(std::string bytes) {
          "-" + digits.substr(20);
 }
 
+// A resource is in a group of a subscription, so these exist too, though the file has no machines in them. Where:
+// beside the others of the subscription.
+void add_places(AzureWorld& world) {
+  std::vector<std::string> ids = world.subnets;
+  ids.insert(ids.end(), world.identities.begin(), world.identities.end());
+  ids.insert(ids.end(), world.images.begin(), world.images.end());
+  for (const std::string& id : ids) {
+    const std::vector<std::string> parts = path_segments(id);
+    if (!id.starts_with('/') || parts.size() < 4 || !same_text(parts[0], "subscriptions")) continue;
+    const auto is_it = [&](const std::string& one) { return same_text(one, parts[1]); };
+    if (std::none_of(world.subscriptions.begin(), world.subscriptions.end(), is_it)) {
+      world.subscriptions.push_back(parts[1]);
+    }
+    std::string region;
+    bool there = false;
+    for (const std::string& text : world.resource_groups) {
+      const std::vector<std::string> group = path_segments(text);
+      if (group.size() != 3) continue;
+      there = there || (same_text(group[0], parts[1]) && same_text(group[1], parts[3]));
+      if (region.empty() || same_text(group[0], parts[1])) region = group[2];
+    }
+    if (!there && !region.empty()) world.resource_groups.push_back(parts[1] + "/" + parts[3] + "/" + region);
+  }
+}
+
 }  // namespace
 
 Core::Core(Loop& used_loop, const Clock& used_clock, Site& used_site, Gate& used_gate, AzureWorld used_world,
@@ -41,8 +67,9 @@ Core::Core(Loop& used_loop, const Clock& used_clock, Site& used_site, Gate& used
       batch_spec(std::make_unique<Spec>(batch_spec_text)),
       imds_spec(std::make_unique<Spec>(imds_spec_text)),
       random_(std::random_device{}()) {
-  for (const char* text : {batch_management_spec_text, compute_spec_text, skus_spec_text, network_spec_text,
-                           resources_spec_text}) {
+  add_places(world);
+  for (const char* text :
+       {batch_management_spec_text, compute_spec_text, skus_spec_text, network_spec_text, resources_spec_text}) {
     arm_specs.push_back(std::make_unique<Spec>(text));
   }
 }

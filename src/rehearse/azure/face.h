@@ -32,10 +32,11 @@ struct BatchAccount {
 struct AzureWorld {
   std::string tenant = "72f988bf-0000-4000-8000-000000000001";
   std::vector<std::string> subscriptions;
-  std::vector<std::string> resource_groups;  // "subscription/name/region"
+  std::vector<std::string> resource_groups;  // "subscription/name/region"; those that resources are in are added
   std::vector<std::string> subnets;          // resource ids; each has room for 65,000 addresses
   std::vector<std::string> identities;       // resource ids of user-assigned identities
-  std::vector<std::string> images;           // resource ids; marketplace images that Batch accepts are built in
+  std::vector<std::string>
+      images;  // resource ids, "publisher:offer:sku:version"; those that Batch accepts are built in
   std::vector<BatchAccount> batch_accounts;
   std::vector<std::string> client_ids;  // service principals; any secret that isn't empty is theirs
   std::string machine_image;            // root file system of the machines; empty: the box's own

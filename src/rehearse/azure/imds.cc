@@ -251,11 +251,12 @@ http::Response Imds::instance(const Who& from, const std::string& path, const ht
                              {"zone", from.zone}};
   json::array addresses;
   if (!from.address.empty()) addresses.push_back({{"privateIpAddress", from.address}, {"publicIpAddress", ""}});
-  const json::object interface{{"ipv4", {{"ipAddress", addresses}, {"subnet", json::array{}}}},
-                               {"ipv6", {{"ipAddress", json::array{}}}},
-                               {"macAddress", "000D3A000001"}};
-  const json::value document =
-      json::object{{"compute", compute}, {"network", {{"interface", json::array{interface}}}}};
+  const json::object interface {
+    {"ipv4", {{"ipAddress", addresses}, {"subnet", json::array{}}}}, {"ipv6", {{"ipAddress", json::array{}}}}, {
+      "macAddress", "000D3A000001"
+    }
+  };
+  const json::value document = json::object{{"compute", compute}, {"network", {{"interface", json::array{interface}}}}};
   const json::value* part = part_of(document, path_segments(path));
   if (part == nullptr) return refuse(404, "Not found");
   const std::string format = lower(parameter(query, "format"));
@@ -377,7 +378,8 @@ http::Response Imds::start_events(const Who& from, const std::string& body) {
     }
   }
   std::vector<std::string> ids;
-  for (const json::value& one : json::parse(body).at("StartRequests").as_array()) {
+  const json::value request = json::parse(body);
+  for (const json::value& one : request.at("StartRequests").as_array()) {
     ids.emplace_back(text_at(one.get_object(), "EventId"));
     if (!known.contains(ids.back())) return refuse(400, "Bad request. There is no event " + ids.back());
   }

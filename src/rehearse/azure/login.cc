@@ -87,7 +87,8 @@ http::Response Login::token(const std::string& tenant, const http::Query& form, 
     return refuse(400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type '" + grant + "'.");
   }
   const auto& known = core_.world.client_ids;
-  const bool is_client = std::any_of(known.begin(), known.end(), [&](const auto& one) { return same_text(one, client_id); });
+  const bool is_client =
+      std::any_of(known.begin(), known.end(), [&](const auto& one) { return same_text(one, client_id); });
   const bool is_identity =
       std::any_of(core_.world.identities.begin(), core_.world.identities.end(),
                   [&](const std::string& one) { return same_text(core_.client_id_of(one), client_id); });
@@ -98,8 +99,8 @@ http::Response Login::token(const std::string& tenant, const http::Query& form, 
   const std::string assertion = field(form, "client_assertion");
   if (!assertion.empty()) {
     if (field(form, "client_assertion_type") != assertion_type) {
-      return refuse(400, "invalid_request", 900144, "The 'client_assertion_type' must be '" +
-                                                        std::string(assertion_type) + "'.");
+      return refuse(400, "invalid_request", 900144,
+                    "The 'client_assertion_type' must be '" + std::string(assertion_type) + "'.");
     }
     const std::string endpoint =
         core_.login_url + "/" + tenant + (second_version ? "/oauth2/v2.0/token" : "/oauth2/token");
@@ -140,17 +141,17 @@ http::Response Login::discovery(const std::string& tenant, bool second_version) 
   const std::string base = core_.login_url + "/" + tenant;
   const std::string version = second_version ? "/v2.0" : "";
   return json_reply(
-      200, json::object{
-               {"token_endpoint", base + "/oauth2" + version + "/token"},
-               {"token_endpoint_auth_methods_supported",
-                json::array{"client_secret_post", "private_key_jwt", "client_secret_basic"}},
-               {"jwks_uri", base + "/discovery" + version + "/keys"},
-               {"issuer", second_version ? base + "/v2.0" : "https://sts.windows.net/" + core_.world.tenant + "/"},
-               {"authorization_endpoint", base + "/oauth2" + version + "/authorize"},
-               {"device_authorization_endpoint", base + "/oauth2" + version + "/devicecode"},
-               {"response_types_supported", json::array{"code", "id_token", "token"}},
-               {"subject_types_supported", json::array{"pairwise"}},
-               {"id_token_signing_alg_values_supported", json::array{"RS256"}}});
+      200,
+      json::object{{"token_endpoint", base + "/oauth2" + version + "/token"},
+                   {"token_endpoint_auth_methods_supported",
+                    json::array{"client_secret_post", "private_key_jwt", "client_secret_basic"}},
+                   {"jwks_uri", base + "/discovery" + version + "/keys"},
+                   {"issuer", second_version ? base + "/v2.0" : "https://sts.windows.net/" + core_.world.tenant + "/"},
+                   {"authorization_endpoint", base + "/oauth2" + version + "/authorize"},
+                   {"device_authorization_endpoint", base + "/oauth2" + version + "/devicecode"},
+                   {"response_types_supported", json::array{"code", "id_token", "token"}},
+                   {"subject_types_supported", json::array{"pairwise"}},
+                   {"id_token_signing_alg_values_supported", json::array{"RS256"}}});
 }
 
 http::Response Login::act(const http::Asked& asked) const {
@@ -187,8 +188,8 @@ http::Response Login::act(const http::Asked& asked) const {
                                                                 {"preferred_cache", host},
                                                                 {"aliases", json::array{json::string(host)}}}}}});
   }
-  const bool of_ours = same_text(tenant, core_.world.tenant) || same_text(tenant, "common") ||
-                       same_text(tenant, "organizations");
+  const bool of_ours =
+      same_text(tenant, core_.world.tenant) || same_text(tenant, "common") || same_text(tenant, "organizations");
   if (!of_ours) return refuse(400, "invalid_tenant", 90002, "Tenant '" + tenant + "' not found.");
   if (is({".well-known", "openid-configuration"})) return discovery(tenant, false);
   if (is({"v2.0", ".well-known", "openid-configuration"})) return discovery(tenant, true);

@@ -22,8 +22,8 @@ void pass_gate(Core& core, const std::string& operation, const std::string& acco
   if (passage.throttled) {
     http::Response refused =
         passing.refuse(429, "TooManyRequests", "Too many requests were sent to the account. Please retry later.");
-    const auto seconds = std::max<int64_t>(
-        1, std::chrono::ceil<std::chrono::seconds>(core.site.levers().retry_after).count());
+    const auto seconds =
+        std::max<int64_t>(1, std::chrono::ceil<std::chrono::seconds>(core.site.levers().retry_after).count());
     refused.headers.emplace_back("Retry-After", std::to_string(seconds));
     passing.answer(std::move(refused));
     return;

@@ -12,7 +12,9 @@ http::Response empty_reply(int status) {
 }
 
 http::Response json_reply(int status, const json::value& body) {
-  return {.status = status, .headers = {{"Content-Type", "application/json; charset=utf-8"}}, .body = json::serialize(body)};
+  return {.status = status,
+          .headers = {{"Content-Type", "application/json; charset=utf-8"}},
+          .body = json::serialize(body)};
 }
 
 http::Response batch_error(int status, std::string_view code, std::string_view message, const Details& details) {
@@ -71,8 +73,8 @@ http::Response batch_error(const Complaint& complaint) {
     case Kind::out_of_range_property:
       break;
   }
-  return about("InvalidPropertyValue",
-               "The value provided for one of the properties in the request body is invalid.", "Property");
+  return about("InvalidPropertyValue", "The value provided for one of the properties in the request body is invalid.",
+               "Property");
 }
 
 http::Response arm_error(int status, std::string_view code, std::string_view message, std::string_view target) {
@@ -106,7 +108,8 @@ http::Response arm_error(const Complaint& complaint) {
     case Kind::unknown_property:
       return arm_error(400, "InvalidRequestContent",
                        "The request content was invalid and could not be deserialized: 'Could not find member on "
-                       "object. Path " + what + "'.",
+                       "object. Path " +
+                           what + "'.",
                        complaint.name);
     case Kind::read_only_property:
       return arm_error(400, "PropertyChangeNotAllowed", "Changing property " + what + " is not allowed.",

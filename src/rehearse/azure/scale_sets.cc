@@ -167,8 +167,9 @@ std::string ScaleSets::over_quota(const ScaleSet& set, uint32_t capacity) const 
     const uint64_t needed = used + more * type->cores;
     if (more == 0 || needed <= lever.cores) continue;
     const bool low = lever.market == model::Market::spot;
-    const std::string what = low ? "LowPriorityCores" : lever.family.empty() ? "Total Regional Cores"
-                                                                             : type->family + " Cores";
+    const std::string what = low                    ? "LowPriorityCores"
+                             : lever.family.empty() ? "Total Regional Cores"
+                                                    : type->family + " Cores";
     return "Operation could not be completed as it results in exceeding approved " + what +
            " quota. Additional details - Deployment Model: Resource Manager, Location: " + set.region() +
            ", Current Limit: " + std::to_string(lever.cores) + ", Current Usage: " + std::to_string(used) +
@@ -188,9 +189,8 @@ void ScaleSets::take(ScaleSet& set, model::Market market, uint32_t count) {
   // Best-effort balance: to the emptiest zone first, and what one zone lacks from the others.
   std::map<std::string, uint32_t> asked;
   for (uint32_t i = 0; i < count; ++i) {
-    const auto emptiest = std::min_element(zones.begin(), zones.end(), [&](const auto& left, const auto& right) {
-      return there[left] < there[right];
-    });
+    const auto emptiest = std::min_element(
+        zones.begin(), zones.end(), [&](const auto& left, const auto& right) { return there[left] < there[right]; });
     ++asked[*emptiest];
     ++there[*emptiest];
   }
@@ -232,8 +232,9 @@ std::string ScaleSets::scale(ScaleSet& set, uint32_t capacity) {
   uint32_t spot = 0;
   std::vector<MachineKey> surplus;
   // From the newest: what a smaller capacity has no room for goes.
-  for (const auto& [key, vm] : set.vms) {
+  for (auto& [key, vm] : set.vms) {
     const Machine* machine = core_.site.find(key);
+    if (vm.phase == Phase::leaving) vm.subtracted = true;
     if (machine == nullptr || vm.phase == Phase::leaving) continue;
     const bool is_spot = machine->order->market == model::Market::spot;
     uint32_t& number = is_spot ? spot : regular;
@@ -242,6 +243,7 @@ std::string ScaleSets::scale(ScaleSet& set, uint32_t capacity) {
       ++number;
     } else {
       surplus.push_back(key);
+      vm.subtracted = true;
     }
   }
   set.capacity = capacity;
@@ -272,8 +274,8 @@ void ScaleSets::erase_vm(ScaleSet& set, MachineKey key) {
   set.vms.erase(found);
   if (vm.phase == Phase::allocating) --set.allocating;
   set.by_name.erase(lower(vm.name));
-  // Capacity is the number of VMs that belong to the set. One that was asked to go is subtracted already.
-  if (vm.phase != Phase::leaving && vm.phase != Phase::allocating && set.capacity > 0) --set.capacity;
+  // Capacity is the number of VMs that belong to the set, and of those that it still lacks.
+  if (!vm.subtracted && vm.phase != Phase::allocating && set.capacity > 0) --set.capacity;
   if (vm.waits_for.empty()) return;
   const bool more = std::any_of(set.vms.begin(), set.vms.end(),
                                 [&](const auto& one) { return one.second.waits_for == vm.waits_for; });
@@ -341,13 +343,15 @@ void ScaleSets::settle(ScaleSet& set) {
   } else if (set.zonal) {
     operations_.fail(set.operation, "ZonalAllocationFailed",
                      "Allocation failed. We do not have sufficient capacity for the requested VM size in this zone" +
-                         limit + ". Read more about improving likelihood of allocation success at "
-                                 "https://aka.ms/allocation-guidance");
+                         limit +
+                         ". Read more about improving likelihood of allocation success at "
+                         "https://aka.ms/allocation-guidance");
   } else {
     operations_.fail(set.operation, "AllocationFailed",
                      "Allocation failed. We do not have sufficient capacity for the requested VM size in this region" +
-                         limit + ". Read more about improving likelihood of allocation success at "
-                                 "https://aka.ms/allocation-guidance");
+                         limit +
+                         ". Read more about improving likelihood of allocation success at "
+                         "https://aka.ms/allocation-guidance");
   }
 }
 
@@ -355,7 +359,8 @@ std::string ScaleSets::remove_vms(ScaleSet& set, const std::vector<MachineKey>& 
   const std::string operation = operations_.begin(set.subscription, set.region());
   for (const MachineKey key : vms) {
     ScaleVm& vm = set.vms.at(key);
-    if (vm.phase != Phase::leaving && set.capacity > 0) --set.capacity;
+    if (!vm.subtracted && set.capacity > 0) --set.capacity;
+    vm.subtracted = true;
     set_phase(set, key, vm, Phase::leaving);
     vm.waits_for = operation;
   }
@@ -397,62 +402,6 @@ std::string ScaleSets::remove(ScaleSet& set) {
     });
   }
   return set.delete_operation;
-}
-
-json::array ScaleSets::save() const {
-  json::array out;
-  for (const auto& [group, set] : sets_) {
-    out.push_back({{"subscription", set->subscription},
-                   {"resource_group", set->resource_group},
-                   {"name", set->name},
-                   {"model", *set->model},
-                   {"etag", set->etag},
-                   {"unique_id", set->unique_id},
-                   {"created", set->created.time_since_epoch().count()},
-                   {"capacity", set->capacity},
-                   {"deleting", set->deleting}});
-  }
-  return out;
-}
-
-Result<void> ScaleSets::load(const json::array& saved) {
-  for (const json::value& value : saved) {
-    if (!value.is_object()) return fail(ErrorCode::bad_config, "a saved scale set isn't an object");
-    const json::object& from = value.get_object();
-    const json::object* model = object_at(from, "model");
-    if (model == nullptr || text_at(from, "name").empty()) {
-      return fail(ErrorCode::bad_config, "a saved scale set lacks its name or model");
-    }
-    ScaleSet& set = add(text_at(from, "subscription"), text_at(from, "resource_group"), text_at(from, "name"),
-                        std::make_shared<json::object>(*model));
-    set.etag = text_at(from, "etag");
-    set.unique_id = text_at(from, "unique_id");
-    set.created = TimePoint(Duration(integer_at(from, "created").value_or(0)));
-    set.capacity = static_cast<uint32_t>(integer_at(from, "capacity").value_or(0));
-    set.deleting = bool_at(from, "deleting");
-    // The machines are loaded after the sets. Operations aren't kept: who follows one gets 404.
-    core_.loop.post([this, watching = Watching(alive_), group = group_of(set)] {
-      ScaleSet* loaded = watching.expired() ? nullptr : of_group(group);
-      if (loaded != nullptr) adopt(*loaded);
-    });
-  }
-  return {};
-}
-
-void ScaleSets::adopt(ScaleSet& set) {
-  const std::vector<MachineKey> keys = core_.site.of_group(group_of(set));
-  for (const MachineKey key : keys) {
-    const Machine* machine = core_.site.find(key);
-    if (machine == nullptr || set.vms.contains(key)) continue;
-    ++set.allocating;
-    set_phase(set, key, set.vms[key], machine->phase);
-  }
-  if (set.deleting) remove(set);
-}
-
-std::shared_ptr<const Order> ScaleSets::order_of(const Order& saved) {
-  ScaleSet* set = of_group(saved.group);
-  return set == nullptr ? nullptr : order(*set, saved.market, saved.zone);
 }
 
 }  // namespace slipway::rehearse::azure

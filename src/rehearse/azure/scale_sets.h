@@ -26,14 +26,16 @@ namespace slipway::rehearse::azure {
 struct ScaleVm {
   std::string name;
   Phase phase = Phase::allocating;
-  std::string waits_for;  // the operation that ends when it is gone or evicted
+  std::string waits_for;    // the operation that ends when it is gone or evicted
+  bool subtracted = false;  // it is going, and the set's capacity doesn't count it any more
 };
 
 struct ScaleSet {
   std::string subscription;
   std::string resource_group;
   std::string name;
-  std::shared_ptr<boost::json::object> model;  // as it was put, without read-only properties; sku.capacity is the wanted
+  std::shared_ptr<boost::json::object>
+      model;  // as it was put, without read-only properties; sku.capacity is the wanted
   std::string etag;
   std::string unique_id;
   TimePoint created{};
@@ -43,7 +45,7 @@ struct ScaleSet {
   std::string provisioning = "Succeeded";
   std::string delete_operation;
 
-  std::map<MachineKey, ScaleVm> vms;  // the allocating ones too, which nobody sees
+  std::map<MachineKey, ScaleVm> vms;                    // the allocating ones too, which nobody sees
   std::unordered_map<std::string, MachineKey> by_name;  // lower case
   uint32_t allocating = 0;
 

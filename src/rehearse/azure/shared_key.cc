@@ -13,9 +13,9 @@
 namespace slipway::rehearse::azure {
 namespace {
 
-constexpr std::array signed_headers{"content-encoding",  "content-language",    "content-length", "content-md5",
-                                    "content-type",      "date",                "if-modified-since", "if-match",
-                                    "if-none-match",     "if-unmodified-since", "range"};
+constexpr std::array signed_headers{
+    "content-encoding",  "content-language", "content-length", "content-md5",         "content-type", "date",
+    "if-modified-since", "if-match",         "if-none-match",  "if-unmodified-since", "range"};
 constexpr Duration skew_max = std::chrono::minutes(15);
 
 std::string header(const http::Asked& asked, std::string_view name) {

@@ -176,8 +176,9 @@ std::optional<Complaint> check_version(const Operation& operation, const http::Q
 std::optional<Complaint> check_query(const Operation& operation, const http::Query& query) {
   for (const auto& [name, value] : query) {
     if (same_text(name, "api-version")) continue;
-    const auto known = std::find_if(operation.parameters.begin(), operation.parameters.end(),
-                                    [&](const Parameter& one) { return !one.in_header && same_text(one.name, name); });
+    const auto known =
+        std::find_if(operation.parameters.begin(), operation.parameters.end(),
+                     [&key = name](const Parameter& one) { return !one.in_header && same_text(one.name, key); });
     // A next page's address carries the position that the service itself put there.
     if (known == operation.parameters.end()) {
       if (same_text(name, "$skiptoken")) continue;
@@ -208,9 +209,9 @@ std::optional<Complaint> check_headers(const Operation& operation, const http::H
   }
   for (const auto& [name, value] : headers) {
     if (name.size() < 3 || !same_text(std::string_view(name).substr(0, 3), "if-")) continue;
-    const bool known = std::any_of(operation.parameters.begin(), operation.parameters.end(), [&](const Parameter& one) {
-      return one.in_header && same_text(one.name, name);
-    });
+    const bool known =
+        std::any_of(operation.parameters.begin(), operation.parameters.end(),
+                    [&key = name](const Parameter& one) { return one.in_header && same_text(one.name, key); });
     if (!known) return complain(Kind::unsupported_header, name, value, "the operation doesn't know this condition");
   }
   return std::nullopt;
