@@ -253,7 +253,7 @@ size_t running(const Listing& listing) {
 }
 
 // A burst of launches of both markets, the removal of 250 machines, and a restart in between.
-TEST(AzureBatch, CallsStayFew) {
+TEST(AzureBatchProvider, CallsStayFew) {
   AzureWorld world(model::AzurePoolKind::batch);
   ASSERT_TRUE(world.provider().list(Duration(10'000)));
   world.forget_calls();
@@ -280,7 +280,7 @@ TEST(AzureBatch, CallsStayFew) {
   EXPECT_EQ(at(world.calls(), "Pool_Patch"), 0u) << "the new process finds its pools as they should be";
 }
 
-TEST(AzureBatch, PoolsWithAnIdentityAreMadeThroughArmAndResizedThroughBatch) {
+TEST(AzureBatchProvider, PoolsWithAnIdentityAreMadeThroughArmAndResizedThroughBatch) {
   AzureWorld world(model::AzurePoolKind::batch, true);
   ASSERT_TRUE(world.provider().launch({.pool = PoolName("cpu"), .count = 2, .token = "a"}, Duration(10'000)));
   ASSERT_TRUE(eventually(world, [](const Listing& listing) { return running(listing) == 2; }));
@@ -292,7 +292,7 @@ TEST(AzureBatch, PoolsWithAnIdentityAreMadeThroughArmAndResizedThroughBatch) {
   EXPECT_EQ(at(world.calls(), "Pool_Patch"), 0u) << "both APIs make the same pool";
 }
 
-TEST(AzureBatch, LostAnswersMakeNoMachineTwice) {
+TEST(AzureBatchProvider, LostAnswersMakeNoMachineTwice) {
   for (const char* operation : {"Pool_Add", "Pool_Resize", "Pool_RemoveNodes"}) {
     SCOPED_TRACE(operation);
     AzureWorld world(model::AzurePoolKind::batch);

@@ -53,6 +53,7 @@ TEST_F(VmTest, RunsOneRecipeOnce) {
 TEST_F(VmTest, SaysThatItBegan) {
   give(recipe_text({"", "sleep 1000", {}}));
   ASSERT_TRUE(says(status_file, "begun\n"));
+  ASSERT_TRUE(machines::eventually([&] { return run_in(machine, "pgrep -x sleep").status == 0; }));
   ASSERT_EQ(run_in(machine, "kill -TERM $(pgrep -x sleep)").status, 0);
   ASSERT_TRUE(says(status_file, "ended 143\n")) << said(status_file);
 }
@@ -78,6 +79,7 @@ TEST_F(VmTest, EndsInOrder) {
 }
 
 TEST_F(VmTest, AnIdleOneEndsAtOnce) {
+  ASSERT_TRUE(machines::eventually([&] { return said("vm.log").find("vm_ready") != std::string::npos; }));
   const auto before = std::chrono::steady_clock::now();
   ASSERT_TRUE(cluster.client().terminate({machine.id}));
   ASSERT_TRUE(cluster.wait_gone(machine.id));

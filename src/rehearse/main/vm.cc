@@ -216,6 +216,7 @@ int main(int argc, char**) {
     slipway::log_error("vm_failed", {{"why", slipway::errno_message("set the machine up")}});
     return 1;
   }
+  slipway::log_info("vm_ready");
   machine.run();
   return 0;
 }
