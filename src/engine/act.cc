@@ -38,6 +38,18 @@ void queue_wanted(Round& round, uint32_t w) {
   round.pool(round.works[w]).wanted.push_back(w);
 }
 
+// Its machine goes in this round. The next one finds the node wanted, and must not take that for news: what Slurm is
+// told now would be told again.
+void want_anew(Round& round, uint32_t w) {
+  Work& work = round.works[w];
+  NodeMemory& memory = *work.memory;
+  memory.bound = InstanceId();
+  work.situation = Situation::wanted;
+  memory.situation = static_cast<uint8_t>(Situation::wanted);
+  memory.since = round.now;
+  queue_wanted(round, w);
+}
+
 std::string why_overdue(const Round& round, const Work& work) {
   const InstanceView& instance = round.instance(work);
   switch (work.facts.guest) {
@@ -257,8 +269,7 @@ void act(Round& round, uint32_t w) {
       }
       if (work.evicting) {  // it would be taken at once
         if (!round.terminate(work.instance, "instance_terminated", "its provider takes it before it was of use")) break;
-        memory.bound = InstanceId();
-        queue_wanted(round, w);
+        want_anew(round, w);
         break;
       }
       on_booting(round, work);
@@ -267,8 +278,7 @@ void act(Round& round, uint32_t w) {
       const std::string why = why_overdue(round, work);
       if (!round.terminate(work.instance, "instance_terminated", why)) break;
       boot_failed(round, work, why);
-      memory.bound = InstanceId();
-      queue_wanted(round, w);
+      want_anew(round, w);
       break;
     }
     case Situation::stuck:

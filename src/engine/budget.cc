@@ -60,8 +60,8 @@ bool take(Memory& memory, const Spec& spec, uint32_t account, TimePoint now, dou
   if (account >= spec.accounts.size() || spec.accounts[account].per_second <= 0) return true;
   start_budgets(memory, spec, now);
   const double tokens = tokens_at(bucket, spec.accounts[account], now);
-  // A hair less than one is one: next_call() rounds to milliseconds.
-  if (tokens < 0.999 + left) return false;
+  // A hair less than one is one, but none that next_call() would wait a millisecond for.
+  if (tokens < 1 - 1e-9 + left) return false;
   bucket.tokens = std::max(0.0, tokens - 1);
   bucket.at = now;
   return true;

@@ -95,6 +95,13 @@ void heed_evictions(Round& round) {
     notice(round, round.seats[i].work);
     evicting.push_back(round.seats[i].work);
   }
+  // A listing that misses such a machine for a moment takes nothing back: what comes in its place stays for it.
+  for (const uint32_t w : round.evicting_unseen) {
+    const Facts& facts = round.works[w].facts;
+    if (facts.power != Power::up || facts.health == Health::down || !facts.busy) continue;
+    round.plan.jobs_wanted = true;
+    evicting.push_back(w);
+  }
   if (evicting.empty()) return;
   for (const auto& [w, place] : round.job_works) {
     const JobView& job = round.view.jobs[place];

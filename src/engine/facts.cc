@@ -170,6 +170,9 @@ void gather_facts(Round& round) {
     facts.machine = work.instance == nothing ? absent_machine(round, work) : present_machine(round, work);
     facts.guest = Guest::absent;
     if (facts.machine == Machine::alive || facts.machine == Machine::leaving) facts.guest = guest_of(round, work);
+    const bool unseen = facts.machine == Machine::unknown && !memory.bound.empty();
+    if (unseen && memory.evicting_since != TimePoint{})
+      round.evicting_unseen.push_back(static_cast<uint32_t>(&work - round.works.data()));
     const bool settled = facts.power == Power::up || facts.power == Power::down;
     facts.set_aside = settled && facts.health == Health::down && set_aside_by_somebody(node);
     if (facts.power != Power::up || facts.health == Health::good) {

@@ -45,7 +45,7 @@ struct LaunchMemory {
   bool refused = false;     // in part
   bool answered = false;    // the provider accepted (or the outcome is unknown); until then the request is on its way
   TimePoint answered_at{};  // the first round after the answer
-  bool adopted = false;          // the listing told of it; whoever asked is forgotten
+  bool adopted = false;     // the listing told of it; whoever asked is forgotten
   bool outcome_unknown = false;  // the reply was lost; asking again uses the same token
   uint32_t visible = 0;          // of it, in the last listing
 };
@@ -128,7 +128,8 @@ struct JobMemory {
   TimePoint signalled_at{};
   TimePoint requeued_at{};
   TimePoint seen_at{};
-  std::string told;  // the comment that was last set
+  std::string told;      // the comment that was last set
+  uint64_t told_in = 0;  // the last round that had one for it
 };
 
 // A token bucket (model::ApiBudget).

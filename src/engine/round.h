@@ -50,20 +50,22 @@ struct PoolRound {
   uint32_t replacements = 0;            // machines to be had before others are taken by the provider;
   uint32_t replacements_on_demand = 0;  // of them, for jobs that were evicted too often
   uint32_t busy = 0;                    // nodes that a job has, up or powering up
-  uint32_t maybe_wanted = 0;  // held nodes that power up: nothing is done for them, but nothing is taken from them
-  uint32_t asked = 0;         // launched, not yet visible
-  uint32_t live = 0;          // instances that run or start, the doomed ones left out
-  uint32_t up = 0;            // usable nodes that are up
-  uint32_t coming_up = 0;     // nodes that power up, or were told to
-  uint32_t boots_failed = 0;  // of machines without a name, in this round
-  uint32_t usable = 0;        // nodes of a held pool that Slurm may pick, or is about to
-  uint32_t sleeping = 0;      // of those, looked at so far
-  uint32_t resuming = 0;      // of those, on their way to sleep
-  bool any_drained = false;   // by us, a sleeping node
-  bool unanswered = false;    // a launch whose answer hasn't come
-  bool unheard = false;       // a running machine from before our start has not spoken yet
-  uint32_t excess = 0;        // machines on their way, not yet there, that nothing wants
-  uint64_t ids = 0;           // of its listed instances; see launch_token()
+  uint32_t maybe_wanted = 0;   // held nodes that power up: nothing is done for them, but nothing is taken from them
+  uint32_t asked = 0;          // launched, not yet visible
+  uint32_t live = 0;           // instances that run or start, the doomed ones left out
+  uint32_t up = 0;             // usable nodes that are up
+  uint32_t coming_up = 0;      // nodes that power up, or were told to
+  uint32_t boots_failed = 0;   // of machines without a name, in this round
+  uint32_t usable = 0;         // nodes of a held pool that Slurm may pick, or is about to
+  uint32_t sleeping = 0;       // of those, looked at so far
+  uint32_t resuming = 0;       // of those, on their way to sleep
+  bool any_drained = false;    // by us, a sleeping node
+  bool found_full = false;     // a held pool has no room for the machine that would try it
+  bool found_probing = false;  // one is on its way to try it
+  bool unanswered = false;     // a launch whose answer hasn't come
+  bool unheard = false;        // a running machine from before our start has not spoken yet
+  uint32_t excess = 0;         // machines on their way, not yet there, that nothing wants
+  uint64_t ids = 0;            // of its listed instances; see launch_token()
   std::string last_failure;
 };
 
@@ -87,11 +89,12 @@ struct Round {
     uint32_t work = 0;
     uint32_t job = 0;  // into View::jobs
   };
-  std::vector<JobWork> job_works;     // works of view.jobs' nodes, in that order
-  std::vector<uint32_t> untokened;    // instances whose provider can't tell their launch
-  std::vector<uint32_t> evicting;     // instances with a notice
-  std::vector<uint32_t> departing;    // works whose machines are to go, in one call
-  std::vector<int8_t> may_terminate;  // by account: -1 not asked yet in this round
+  std::vector<JobWork> job_works;         // works of view.jobs' nodes, in that order
+  std::vector<uint32_t> untokened;        // instances whose provider can't tell their launch
+  std::vector<uint32_t> evicting;         // instances with a notice
+  std::vector<uint32_t> evicting_unseen;  // works whose machine had one, and isn't in this listing
+  std::vector<uint32_t> departing;        // works whose machines are to go, in one call
+  std::vector<int8_t> may_terminate;      // by account: -1 not asked yet in this round
 
   std::unordered_map<std::string, size_t> tell_index;  // plan.tells, by kind and reason
 
@@ -148,6 +151,7 @@ void count_failed_boot(Round& round, PoolIndex pool, const InstanceView* instanc
 void fade_boots(PoolMemory& pool, TimePoint now);
 // Pools that can't get machines: their sleeping nodes, and what jobs are told (shortage.cc).
 void open_pools(Round& round);
+bool is_to_be_judged_anew(const Round& round, PoolIndex pool);  // what open_pools() found has changed in this round
 void hold_short_pools(Round& round);
 void give_back(Round& round, PoolIndex pool, const std::vector<uint32_t>& works);
 bool is_drain(std::string_view reason);  // a node's reason is that of an eviction

@@ -2,6 +2,7 @@
 // that Slurm looks elsewhere and nothing is tried again and again; when the pause is over, one machine is tried for
 // those who wait. And what jobs are told.
 #include <algorithm>
+#include <utility>
 
 #include "engine/budget.h"
 #include "engine/round.h"
@@ -38,6 +39,8 @@ void tell_comment(Round& round, JobId job, std::string text) {
 void comment(Round& round, JobId job, const std::string& text) {
   JobMemory& memory = round.memory.jobs[job];
   memory.seen_at = round.now;
+  // Of several pools that it waits for, the first one is told: their texts would take turns for ever.
+  if (!text.empty() && std::exchange(memory.told_in, round.memory.round) == round.memory.round) return;
   if (memory.told == text && !text.empty()) return;
   memory.told = text;
   tell_comment(round, job, text);
@@ -80,12 +83,21 @@ bool somebody_waits(const Round& round, PoolIndex p) {
   });
 }
 
+bool is_probing(const PoolMemory& pool) {
+  return std::any_of(pool.ways.begin(), pool.ways.end(), [](const WayMemory& way) { return !way.probe.empty(); });
+}
+
+bool is_full(const Round& round, PoolIndex p) {
+  return round.pools[p].live + round.pools[p].asked >= round.spec.pools[p].max;
+}
+
 void try_one(Round& round, PoolIndex p) {
   const auto& ways = ways_of(round.spec.pools[p]);
   const std::vector<WayMemory>& memory = round.memory.pools[p].ways;
   if (!round.view.instances_complete) return;
-  if (std::any_of(memory.begin(), memory.end(), [](const WayMemory& way) { return !way.probe.empty(); })) return;
-  if (round.pools[p].live + round.pools[p].asked >= round.spec.pools[p].max) return;
+  if (is_probing(round.memory.pools[p])) return;
+  round.pools[p].found_full = is_full(round, p);
+  if (round.pools[p].found_full) return;
   for (uint32_t w = 0; w < ways.size(); ++w) {
     if (state_of(memory[w], round.now) != WayState::half_open) continue;
     Launch launch{.pool = p, .count = 1, .market = ways[w].market, .offers = {ways[w].offer}};
@@ -128,8 +140,9 @@ void judge(Round& round, PoolIndex p) {
     return;
   }
   if (memory.unneeded > 0) return;  // what is there goes first
+  round.pools[p].found_probing = is_probing(memory);
   if (somebody_waits(round, p)) return try_one(round, p);
-  if (std::all_of(memory.ways.begin(), memory.ways.end(), [](const WayMemory& way) { return way.probe.empty(); })) {
+  if (!round.pools[p].found_probing) {
     end_hold(round, p, "nobody waits for it; the next launch tries one machine first");
   }
 }
@@ -245,6 +258,12 @@ void open_pools(Round& round) {
   for (PoolIndex p = 0; p < round.pools.size(); ++p) {
     if (round.memory.pools[p].held) judge(round, p);
   }
+}
+
+// A machine that tried it has failed since, or one that took up the room goes.
+bool is_to_be_judged_anew(const Round& round, PoolIndex p) {
+  const PoolRound& found = round.pools[p];
+  return (found.found_probing && !is_probing(round.memory.pools[p])) || (found.found_full && !is_full(round, p));
 }
 
 void hold_short_pools(Round& round) {

@@ -206,6 +206,7 @@ void shed_surplus(Round& round, PoolIndex p, Lot& lot, size_t wanted) {
   for (size_t k = 0; k < needed; ++k) round.seats[supply[k]].memory->unneeded_since = TimePoint{};
   round.memory.pools[p].unneeded += static_cast<uint32_t>(supply.size() - needed);
   // One that is ready serves others by a name of a held pool; one that may never come does not.
+  if (needed < lot.waiting.size()) round.due(round.memory.pools[p].spare_since);
   for (size_t k = needed; k < lot.waiting.size() && round.now >= round.memory.pools[p].spare_since; ++k) {
     round.memory.pools[p].spare += is_probe(round, p, supply[k]) ? 0 : 1;
   }
@@ -359,7 +360,10 @@ void serve_lot(Round& round, PoolIndex p, Lot& lot) {
   const size_t excess = lot.have() - std::min(lot.have(), wanted + lot.extra + round.pools[p].maybe_wanted);
   round.pools[p].excess += static_cast<uint32_t>(std::min<size_t>(excess, lot.asked));
   shed_surplus(round, p, lot, wanted);
+  const uint32_t asked = round.pools[p].asked;
   launch_missing(round, p, lot);
+  // With what is launched now those that wait may suffice for a whole job: they get their names at once.
+  if (round.pools[p].asked > asked && !lot.waiting.empty() && !lot.works.empty()) round.due(round.now + Duration(1));
 }
 
 }  // namespace
@@ -405,7 +409,8 @@ void bind_and_launch(Round& round) {
     for (Lot& lot : lots) serve_lot(round, p, lot);
     // Nodes of a held pool are freed or held by them, and one machine is tried when none is left, in the next round.
     const PoolMemory& memory = round.memory.pools[p];
-    if (memory.held && (memory.spare != spare || memory.unneeded != unneeded)) round.due(round.now + Duration(1));
+    const bool changed = memory.spare != spare || memory.unneeded != unneeded || is_to_be_judged_anew(round, p);
+    if (memory.held && changed) round.due(round.now + Duration(1));
   }
   withdraw_excess(round);
 }

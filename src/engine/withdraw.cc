@@ -97,6 +97,7 @@ void withdraw_excess(Round& round) {
           return;
         }
         pool.withdrawn_at = round.now;
+        round.due(round.now + round.spec.update_patience);
         left -= count;
         round.plan.withdrawals.push_back({p, market, count});
         round.plan.notes.push_back(

@@ -25,12 +25,14 @@ bool Daemon::is_due() const {
 
 void Daemon::after_look() {
   if (!holds_) return;
+  // A tick of the clock ahead is how decide() asks for one more round at once: then none is needless.
+  const bool asked_at_once = look_again_ != TimePoint{} && clock() + Duration(1) >= look_again_;
   if (!view_.slurm_known || !listed_) {
     ask_provider_within(world_.options.daemon.provider_slow);
     ask_slurm_within(world_.options.daemon.slurm_quick);
   } else if (is_due()) {
     round();
-  } else if (world_.options.daemon.doubt > 0 && random_.chance(world_.options.daemon.doubt)) {
+  } else if (world_.options.daemon.doubt > 0 && random_.chance(world_.options.daemon.doubt) && !asked_at_once) {
     engine::Plan plan = decide();
     world_.invariants.decided(view_, plan, true);
     set_pace();

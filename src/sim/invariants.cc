@@ -98,6 +98,7 @@ void Invariants::decided(const engine::View& view, const engine::Plan& plan, boo
   if (needless) {
     std::string what = "a round without anything new or due acts:";
     if (!plan.launches.empty()) what += " launches";
+    if (!plan.withdrawals.empty()) what += " withdraws";
     if (!plan.binds.empty()) what += " binds " + plan.binds.front().node.str();
     if (!plan.restarts.empty()) what += " restarts " + plan.restarts.front().node.str();
     if (!plan.terminations.empty()) what += " terminates " + plan.terminations.front().instance.str();

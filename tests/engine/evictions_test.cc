@@ -74,6 +74,29 @@ TEST(Evictions, AJobThatCantBeRequeuedRunsToTheEnd) {
   EXPECT_EQ(table.count(TellJob::requeue), 0u);
 }
 
+// A machine of another market had come for the job, and was given away for want of knowing better.
+TEST(Evictions, AListingThatMissesTheMachineForAMomentTakesNothingBack) {
+  Evicted table;
+  table.spec.pools[0].eviction.tolerance = 1;
+  table.notice(Duration(120'000));
+  table.step();
+  ASSERT_EQ(table.launches.size(), 1u);
+  EXPECT_EQ(table.launches[0].market, Market::on_demand);
+  table.want(6, {"cpu-0002"});
+  table.step();
+  ASSERT_EQ(table.launches.size(), 2u);
+  table.machine("i-3").agent = AgentState::preparing;
+  const InstanceView evicted = table.machine("i-1");
+  std::erase_if(table.view.instances, [](const InstanceView& instance) { return instance.id.str() == "i-1"; });
+  table.view.instances_complete = false;
+  EXPECT_TRUE(table.step().jobs_wanted) << "or nobody knows whose machine it is when it is seen again";
+  EXPECT_TRUE(table.machine("i-2").bound.empty()) << "it isn't for job 6";
+  table.view.instances.push_back(evicted);
+  table.view.instances_complete = true;
+  table.run(Duration(5'000));
+  EXPECT_EQ(table.launches.size(), 2u);
+}
+
 TEST(Evictions, UnknownJobsAreAskedFor) {
   Evicted table;
   table.view.jobs.clear();

@@ -109,6 +109,104 @@ TEST(Shortage, WhetherAJobMayBeGivenBackMustBeKnownFirst) {
   EXPECT_TRUE(table.told(Tell::down).empty());
 }
 
+// Two pools that each have something to say about a job that waits for both.
+TEST(Shortage, AJobThatWaitsForTwoPoolsIsToldOnce) {
+  ShortTable table(1);
+  table.add_pool("gpu", 1);
+  table.want(9, {"cpu-0001", "gpu-0001"}, false);
+  table.obey(table.step());
+  for (int i = 0; i < 20; ++i) table.obey(table.step(Duration(10)));
+  ASSERT_TRUE(table.memory.pools[0].held && table.memory.pools[1].held);
+  EXPECT_EQ(table.job_tells.size(), 1u);
+}
+
+struct HeldTable : ShortTable {
+  // Of three nodes one is up; the pool is held, and somebody waits for it.
+  HeldTable() : ShortTable(3) {
+    serve("cpu-0001", true);
+    step();
+    want(7, {"cpu-0002"});
+    live_on(Duration(2'000));
+    view.pending.push_back({.id = 7, .pools = {0}});
+  }
+  // Steps until the pause is over and `done`; the round after that must have been asked for.
+  template <class Done>
+  Plan until(Done done) {
+    for (int i = 0; i < 400; ++i) {
+      Plan plan = step();
+      obey(plan);
+      if (done(plan)) return plan;
+    }
+    ADD_FAILURE() << "never";
+    return {};
+  }
+};
+
+TEST(Shortage, RoomForOneThatTriesIsUsedAsSoonAsItIsThere) {
+  HeldTable table;
+  ASSERT_TRUE(table.memory.pools[0].held);
+  table.spec.pools[0].max = 1;
+  table.live_on(Duration(30'000));
+  const size_t tried = table.launches.size();
+  table.node("cpu-0001").slurm = {NodeBase::idle, model::node_cloud | model::node_powering_down};
+  table.node("cpu-0001").busy = false;
+  const Plan plan = table.until([](const Plan& seen) { return !seen.terminations.empty(); });
+  EXPECT_EQ(plan.look_again, table.now + Duration(1));
+  table.step(Duration(1));
+  EXPECT_EQ(table.launches.size(), tried + 1);
+}
+
+TEST(Shortage, WhenTheMachineThatTriesFailsToBootTheNextRoundIsAtOnce) {
+  HeldTable table;
+  ASSERT_TRUE(table.memory.pools[0].held);
+  table.provider = [](const Launch& launch) { return Table::Answer{launch.count, {}}; };
+  table.memory.pools[0].ways[0].kind = Failure::boot_failed;  // so that only an agent that is ready proves anything
+  const auto arrived = [&](const Plan& seen) { return !seen.launches.empty(); };
+  table.until(arrived);
+  table.view.pending.clear();
+  table.view.instances.back().agent = AgentState::failed;
+  const Plan plan = table.until([](const Plan& seen) { return !seen.terminations.empty(); });
+  EXPECT_EQ(plan.look_again, table.now + Duration(1));
+}
+
+// Machines that didn't do for a job that was given back are left to others some time later, and that is a moment too.
+TEST(Shortage, SpareMachinesAreLeftToOthersOnTime) {
+  ShortTable table(4);
+  table.want(7, {"cpu-0001"});
+  table.live_on(Duration(2'000));
+  ASSERT_TRUE(table.memory.pools[0].held);
+  InstanceView spare{.id = InstanceId("i-9"), .pool = 0, .state = model::InstanceState::running};
+  spare.address = "198.18.0.9";
+  spare.agent = AgentState::waiting;
+  spare.launched_at = spare.agent_since = table.now;
+  table.view.instances.push_back(spare);
+  table.memory.pools[0].ways[0].not_before = table.now + std::chrono::minutes(5);
+  table.memory.pools[0].spare_since = table.now + Duration(10'000);
+  table.step();
+  EXPECT_LE(table.step(Duration(5'100)).look_again, table.memory.pools[0].spare_since);
+}
+
+TEST(Shortage, ANodeWhoseMachineFailedIsGivenBackOnce) {
+  ShortTable table(2);
+  table.provider = [](const Launch& launch) { return Table::Answer{launch.count, {}}; };
+  table.want(7, {"cpu-0001"});
+  table.step();
+  table.step();
+  ASSERT_FALSE(table.machine("i-1").bound.empty());
+  WayMemory& way = table.memory.pools[0].ways[0];
+  way.open = way.elsewhere = true;
+  way.not_before = table.now + std::chrono::minutes(5);
+  table.machine("i-1").agent = AgentState::failed;
+  const auto given_back = [&] {
+    return std::count_if(table.tells.begin(), table.tells.end(),
+                         [](const TellSlurm& tell) { return tell.what == Tell::down; });
+  };
+  EXPECT_FALSE(table.step().terminations.empty());
+  EXPECT_EQ(given_back(), 1);
+  table.step(Duration(10));
+  EXPECT_EQ(given_back(), 1) << "Slurm has been told";
+}
+
 TEST(Shortage, SomebodyElsesDownNodeIsLeftAlone) {
   ShortTable table(2);
   table.node("cpu-0002").slurm = {NodeBase::down, held_flags};
@@ -146,6 +244,27 @@ TEST(Shortage, OnlyJobsThatCanHaveAllTheirNodesGetMachines) {
   EXPECT_EQ(bound, (std::vector<std::string>{"cpu-0004", "cpu-0005"}));
   EXPECT_EQ(table.told(Tell::down).size(), 3u) << "job 1's nodes are given back";
   EXPECT_EQ(table.told(Tell::hold).size(), 3u);
+}
+
+TEST(Shortage, WhenALaunchCompletesAJobTheMachineThatWaitsGetsItsNameAtOnce) {
+  Table table(4);
+  table.add_way(Market::spot, "c6");
+  table.add_way(Market::spot, "m7");
+  table.want(1, {"cpu-0001"});
+  table.step();
+  table.view.jobs.clear();
+  table.node("cpu-0001").slurm = {NodeBase::idle, held_flags};
+  table.node("cpu-0001").busy = false;
+  table.step();
+  WayMemory& scarce = table.memory.pools[0].ways[1];
+  scarce.open = scarce.elsewhere = true;
+  scarce.not_before = table.now + std::chrono::minutes(5);
+  table.want(2, {"cpu-0002", "cpu-0003"});
+  const Plan plan = table.step();
+  ASSERT_EQ(plan.launches.size(), 1u);
+  EXPECT_TRUE(plan.binds.empty());
+  EXPECT_EQ(plan.look_again, table.now + Duration(1));
+  EXPECT_FALSE(table.step(Duration(1)).binds.empty());
 }
 
 TEST(Shortage, ALaunchForOneJobIsAllOrNothing) {

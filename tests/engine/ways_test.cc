@@ -1,4 +1,5 @@
 // Which way a machine is asked for, what a refusal does to it, and how it recovers.
+#include "engine/budget.h"
 #include "table.h"
 
 namespace slipway::engine {
@@ -183,6 +184,21 @@ TEST(Budget, CallsArePacedAndABurstIsAllowed) {
   EXPECT_GT(plan.look_again, table.now);
   table.run(Duration(1'500));
   EXPECT_EQ(table.launches.size(), 2u);
+}
+
+// A thousandth of a token too early is a round that nobody asked for, and adds up with every call.
+TEST(Budget, NothingIsTakenBeforeTheMomentThatWasGiven) {
+  Table table(1);
+  table.spec.accounts.push_back({.per_second = 0.1, .burst = 2});
+  start_budgets(table.memory, table.spec, table.now);
+  while (take_action(table.memory, table.spec, 0, table.now)) {
+  }
+  for (int call = 0; call < 20; ++call) {
+    const TimePoint at = next_call(table.memory, table.spec, 0, table.now);
+    EXPECT_FALSE(take_action(table.memory, table.spec, 0, at - Duration(1))) << call;
+    EXPECT_TRUE(take_action(table.memory, table.spec, 0, at)) << call;
+    table.now = at;
+  }
 }
 
 }  // namespace

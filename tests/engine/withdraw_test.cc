@@ -89,8 +89,10 @@ TEST(Withdraw, WhatCouldNotBeTakenBackIsTriedAgainLater) {
   table.view.on_the_way = {{0, Market::on_demand, 3}};
   std::vector<TimePoint> at;
   for (int i = 0; i < 40; ++i) {
-    for (const Withdraw& one : table.step().withdrawals) {
+    const Plan plan = table.step();
+    for (const Withdraw& one : plan.withdrawals) {
       at.push_back(table.now);
+      EXPECT_EQ(plan.look_again, table.now + table.spec.update_patience) << "its answer may be lost";
       withdrawn(table.memory, one, 0, table.now);
     }
   }
