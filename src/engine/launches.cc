@@ -237,8 +237,11 @@ void refuse(Memory& memory, const Spec& spec, PoolIndex pool, model::Market mark
   for (size_t w = 0; w < ways.size() && w < remembered.ways.size(); ++w) {
     if (ways[w].market != market) continue;
     if (!asked.empty() && std::find(asked.begin(), asked.end(), w) == asked.end()) continue;
+    // Every way that fits what is named: a scale set that spans zones can't tell which of them was short.
     const bool named = !refusal.offer.machine.empty() || !refusal.offer.zone.empty();
-    if (named && find_way(spec.pools[pool], market, refusal.offer) != w) continue;
+    const auto differ = [](const std::string& a, const std::string& b) { return !a.empty() && !b.empty() && a != b; };
+    if (differ(refusal.offer.machine, ways[w].offer.machine) || differ(refusal.offer.zone, ways[w].offer.zone))
+      continue;
     // A probe that was only throttled is tried anew.
     if (reaction_to(kind).scope == Scope::account) remembered.ways[w].probe.clear();
     fail_way(memory, spec, {pool, w, kind, refusal.error.message, refusal.error.retry_after}, now);

@@ -114,9 +114,10 @@ struct PoolMemory {
   TimePoint launched_at{};  // the last launch was decided
   bool held = false;        // its sleeping nodes are drained, because it has no way to get machines
   TimePoint held_since{};
-  TimePoint spare_since{};   // spare machines are left to Slurm from then on
-  TimePoint excess_since{};  // more are on their way than anything wants
-  TimePoint withdrawn_at{};  // some were taken back, or that was tried
+  TimePoint spare_since{};        // spare machines are left to Slurm from then on
+  TimePoint excess_since{};       // more are on their way than anything wants
+  TimePoint withdrawn_at{};       // some were taken back, or that was tried
+  uint32_t withdrawals_vain = 0;  // in a row: the provider took none back
   uint32_t unneeded = 0;     // machines that are ready or on their way and that nothing wants, after the last round;
   uint32_t spare = 0;        // of them, those that are ready for names of a held pool
   TimePoint hold_told_at{};  // Slurm was told last, to drain or undrain them

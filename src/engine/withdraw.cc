@@ -10,6 +10,8 @@
 namespace slipway::engine {
 namespace {
 
+constexpr uint32_t vain_max = 7;  // then every ten minutes
+
 uint32_t missing(const LaunchMemory& launch) {
   return launch.count - std::min(launch.count, launch.visible);
 }
@@ -81,7 +83,8 @@ void withdraw_excess(Round& round) {
       continue;
     }
     if (pool.excess_since == TimePoint{}) pool.excess_since = round.now;
-    const TimePoint at = std::max(pool.excess_since, pool.withdrawn_at) + round.spec.update_patience;
+    const Duration patience = round.spec.update_patience * (1 << std::min(pool.withdrawals_vain, vain_max));
+    const TimePoint at = std::max(pool.excess_since + round.spec.update_patience, pool.withdrawn_at + patience);
     if (round.now < at) {
       round.due(at);
       continue;
@@ -110,7 +113,11 @@ void withdraw_excess(Round& round) {
 }
 
 void withdrawn(Memory& memory, const Withdraw& asked, uint32_t count, TimePoint now) {
-  if (asked.pool < memory.pools.size()) memory.pools[asked.pool].withdrawn_at = now;
+  if (asked.pool < memory.pools.size()) {
+    PoolMemory& pool = memory.pools[asked.pool];
+    pool.withdrawn_at = now;
+    pool.withdrawals_vain = count > 0 ? 0 : std::min(pool.withdrawals_vain + 1, vain_max);
+  }
   std::vector<std::pair<const std::string*, LaunchMemory*>> launches;
   for (auto& [token, launch] : memory.launches) {
     if (launch.pool == asked.pool && launch.market == asked.market) launches.emplace_back(&token, &launch);

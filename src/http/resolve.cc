@@ -10,6 +10,7 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace slipway::http {
@@ -90,11 +91,18 @@ Result<std::vector<Address>> resolve(const std::string& host, uint16_t port,
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread([lookup] {
-    look_up(*lookup);
+  bool started = true;
+  try {
+    std::thread([lookup] {
+      look_up(*lookup);
+      --lookups;
+    }).detach();
+  } catch (const std::system_error&) {
+    started = false;
     --lookups;
-  }).detach();
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (!started) return fail(ErrorCode::transient, "can't look up " + host + ": no thread can be started");
 
   std::unique_lock lock(lookup->mutex);
   if (!lookup->changed.wait_until(lock, deadline, [&] { return lookup->done; })) {

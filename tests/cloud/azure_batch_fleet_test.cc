@@ -299,6 +299,139 @@ TEST(BatchFleet, ALostAnswerToARemovalRemovesNothingTwice) {
   EXPECT_EQ(world.look().instances.size(), 1u);
 }
 
+TEST(BatchFleet, AServiceThatBrokeOffMayHaveDoneItAllTheSame) {
+  for (const int status : {408, 500}) {
+    SCOPED_TRACE(status);
+    BatchWorld world;
+    world.have(2);
+    world.launch(3, "t");
+    world.batch.replies["resize"] = {{status, "InternalError", {}}};
+    Listing listing = world.look();
+    EXPECT_TRUE(listing.troubles.empty()) << "else it is asked for elsewhere, too";
+    EXPECT_EQ(BatchWorld::coming(listing), 3u);
+    world.look();
+    EXPECT_EQ(world.target(), (Targets{5, 0}));
+  }
+}
+
+TEST(BatchFleet, WhatWasToComeWithAPoolThatIsSomebodyElsesIsTold) {
+  BatchWorld world;
+  world.launch(3, "t");
+  world.batch.replies["make"] = {{409, "PoolExists", {}}};
+  world.look();
+  {
+    const std::lock_guard lock(world.batch.mutex);
+    FakeBatch::Pool& pool = world.batch.pools["demo-cpu"];
+    pool.id = "demo-cpu";
+    pool.body = {{"metadata", boost::json::array{{{"name", "slipway-cluster"}, {"value", "other"}}}}};
+  }
+  const Listing listing = world.look();
+  ASSERT_FALSE(listing.troubles.empty());
+  EXPECT_EQ(listing.troubles[0].launch_token, "t");
+  EXPECT_EQ(listing.troubles[0].count, 3u);
+  EXPECT_TRUE(listing.on_the_way.empty());
+}
+
+TEST(BatchFleet, AResizeThatNeverArrivedIsAskedAgainAlsoForTheTargetsThatThePoolHasAlready) {
+  BatchWorld world;
+  world.have(1);
+  {
+    // What a failed resize left behind; it can't be put down just now.
+    const std::lock_guard lock(world.batch.mutex);
+    world.batch.pools["demo-cpu"].target = {4, 0};
+    world.batch.pools["demo-cpu"].errors = {"AllocationFailed"};
+    ++world.batch.pools["demo-cpu"].version;
+    world.batch.replies["resize"] = {{502, "BadGateway", {}}};
+  }
+  world.launch(3, "t");
+  world.look();
+  EXPECT_EQ(world.batch.called("resize"), 1u);
+  const Listing listing = world.look();
+  EXPECT_EQ(world.batch.called("resize"), 2u);
+  EXPECT_EQ(world.batch.pool("demo-cpu").allocation, "resizing");
+  EXPECT_EQ(BatchWorld::coming(listing), 3u);
+}
+
+TEST(BatchFleet, AnswersThatAreAlwaysLostAreToldAndNotAskedForAllTheTime) {
+  for (const bool exists : {true, false}) {
+    SCOPED_TRACE(exists);
+    const char* what = exists ? "resize" : "make";
+    BatchWorld world;
+    if (exists) world.have(1);
+    world.batch.replies[what].assign(100, {502, "BadGateway", {}});
+    world.launch(3, "t");
+    std::vector<PoolTrouble> troubles;
+    for (int second = 0; second < 60; ++second) {
+      const Listing listing = world.look();
+      troubles.insert(troubles.end(), listing.troubles.begin(), listing.troubles.end());
+    }
+    EXPECT_LT(world.batch.called(what), 10u);
+    ASSERT_EQ(troubles.size(), 1u);
+    EXPECT_EQ(troubles[0].launch_token, "t");
+    EXPECT_EQ(troubles[0].count, 3u);
+    EXPECT_EQ(troubles[0].error.code, ErrorCode::transient);
+    {
+      const std::lock_guard lock(world.batch.mutex);
+      world.batch.replies.clear();
+    }
+    world.launch(2, "u");
+    for (int second = 0; second < 15; ++second) world.look();
+    EXPECT_EQ(world.target(), (Targets{exists ? 3u : 2u, 0}));
+  }
+}
+
+TEST(BatchFleet, APoolThatOneListingLeavesOutKeepsItsMachines) {
+  BatchWorld world;
+  world.have(2);
+  FakeBatch::Pool hidden;
+  {
+    const std::lock_guard lock(world.batch.mutex);
+    hidden = world.batch.pools["demo-cpu"];
+    world.batch.pools.clear();
+  }
+  EXPECT_FALSE(world.look().complete);
+  EXPECT_EQ(world.batch.called("make"), 0u);
+  {
+    const std::lock_guard lock(world.batch.mutex);
+    world.batch.pools["demo-cpu"] = hidden;
+  }
+  Listing listing = world.look();
+  EXPECT_TRUE(listing.complete);
+  EXPECT_EQ(listing.instances.size(), 2u);
+  {
+    const std::lock_guard lock(world.batch.mutex);
+    world.batch.pools.clear();
+  }
+  EXPECT_FALSE(world.look().complete);
+  listing = world.look();
+  EXPECT_TRUE(listing.complete) << "a second look agrees";
+  EXPECT_TRUE(listing.instances.empty());
+  EXPECT_EQ(world.batch.called("make"), 1u);
+}
+
+TEST(BatchFleet, NodesOfAPoolThatChangedItsOwnerAreNotTakenForGone) {
+  BatchWorld world;
+  world.have(2);
+  boost::json::value ours;
+  {
+    const std::lock_guard lock(world.batch.mutex);
+    boost::json::object& body = world.batch.pools["demo-cpu"].body;
+    ours = body["metadata"];
+    body["metadata"] = boost::json::array{{{"name", "slipway-cluster"}, {"value", "other"}}};
+  }
+  const Listing listing = world.look();
+  EXPECT_FALSE(listing.complete);
+  EXPECT_FALSE(listing.troubles.empty());
+  EXPECT_FALSE(world.look().complete);
+  {
+    const std::lock_guard lock(world.batch.mutex);
+    world.batch.pools["demo-cpu"].body["metadata"] = ours;
+  }
+  const Listing again = world.look();
+  EXPECT_TRUE(again.complete);
+  EXPECT_EQ(again.instances.size(), 2u);
+}
+
 TEST(BatchFleet, RefusedResizesAreTroublesOfTheirLaunches) {
   BatchWorld world;
   world.have(1);

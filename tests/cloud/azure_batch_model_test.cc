@@ -86,6 +86,19 @@ TEST(BatchModel, AnythingElseIsAPassingError) {
   ASSERT_TRUE(odd);
   ASSERT_EQ(odd->items.size(), 1u);
   EXPECT_EQ(odd->items[0].current, (BatchCounts{0, 0}));
+  EXPECT_FALSE(odd->items[0].counted);
+}
+
+TEST(BatchModel, NumbersThatCannotBeReadAreNotZero) {
+  const auto pools = parse_batch_pools(
+      R"({"value":[{"currentDedicatedNodes":3,"currentLowPriorityNodes":0,"targetDedicatedNodes":3,"targetLowPriorityNodes":0},
+          {"currentDedicatedNodes":null,"currentLowPriorityNodes":0,"targetDedicatedNodes":3,"targetLowPriorityNodes":0},
+          {"currentDedicatedNodes":3.0,"currentLowPriorityNodes":0,"targetDedicatedNodes":3,"targetLowPriorityNodes":0},
+          {"currentDedicatedNodes":3,"currentLowPriorityNodes":0,"targetLowPriorityNodes":0}]})");
+  ASSERT_TRUE(pools);
+  ASSERT_EQ(pools->items.size(), 4u);
+  EXPECT_TRUE(pools->items[0].counted);
+  for (size_t i = 1; i < 4; ++i) EXPECT_FALSE(pools->items[i].counted) << i;
 }
 
 }  // namespace

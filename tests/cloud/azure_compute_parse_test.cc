@@ -19,6 +19,19 @@ TEST(ComputeParse, AScaleSet) {
   EXPECT_EQ(set->tags.at("slipway-cluster"), "hpc") << "ARM keeps the case that somebody wrote, and compares without";
 }
 
+TEST(ComputeParse, ACapacityThatCannotBeReadIsNotZero) {
+  const auto counted = [](const std::string& sku) {
+    auto set = parse_scale_set(R"({"name":"s","sku":)" + sku + "}");
+    return set && set->counted;
+  };
+  EXPECT_TRUE(counted(R"({"capacity":7})"));
+  EXPECT_TRUE(counted(R"({"capacity":0})"));
+  for (const char* sku : {"null", "{}", R"({"capacity":null})", R"({"capacity":"7"})", R"({"capacity":5.0})",
+                          R"({"capacity":-1})", R"({"capacity":99999999999})"}) {
+    EXPECT_FALSE(counted(sku)) << sku;
+  }
+}
+
 TEST(ComputeParse, WhatIsNoAnswerIsTransient) {
   for (const char* text :
        {"", "[]", "<html>", "{\"value\":3}", "{\"value\":[3]}", "{\"value\":[{}]}", "{\"value\":["}) {

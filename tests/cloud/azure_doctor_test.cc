@@ -257,7 +257,7 @@ TEST_F(AzureDoctor, the_service_refuses) {
 TEST_F(AzureDoctor, quotas_of_an_account) {
   batch(20).markets = {model::Market::spot, model::Market::on_demand};
   expect("Batch account lab: dedicated cores", Verdict::ok, "pool cpu may come to 80 cores");
-  expect("Batch account lab: low-priority cores", Verdict::ok, "has 100");
+  expect("Batch account lab: low-priority cores", Verdict::ok, "80 cores, the account's quota is 100");
   cluster.pools.front().max = 26;
   expect("Batch account lab: dedicated cores", Verdict::ok, "104");
   expect("Batch account lab: dedicated cores of standardDSv5Family", Verdict::warning, "for 25 machines");
@@ -295,7 +295,7 @@ TEST_F(AzureDoctor, accounts_of_the_users_subscription_count_against_it) {
 TEST_F(AzureDoctor, vcpu_quotas_of_scale_sets) {
   scale_set(23).markets = {model::Market::spot, model::Market::on_demand};
   expect("vCPU quota in westeurope: standardDSv5Family", Verdict::warning, "for 22 machines");  // 90 are free
-  expect("vCPU quota in westeurope: cores", Verdict::ok, "350");
+  expect("vCPU quota in westeurope: cores", Verdict::ok, "92 cores, 340 of the subscription's 350 are free");
   expect("vCPU quota in westeurope: lowPriorityCores", Verdict::ok, "92 cores");
   azure.answers.erase(usages);
   expect("vCPU quota in westeurope", Verdict::unknown, "ResourceNotFound");

@@ -266,7 +266,7 @@ class EvidenceTest : public ::testing::Test {
           FleetContext{.cluster = std::make_shared<model::Cluster>(cluster),
                        .clock = clock,
                        .client = client,
-                       .arm = std::make_shared<Rest>(client, std::make_shared<NoAuthorizer>()),
+                       .arm = std::make_shared<Rest>(client, std::make_shared<FakeBearer>()),
                        .endpoints = endpoints,
                        .options = {}});
     }
@@ -581,6 +581,10 @@ TEST_F(EvidenceTest, AnIntermediateMayComeAlongOrBeFetched) {
   EXPECT_EQ(open_attested(attested(), rules).error().code, ErrorCode::transient);
   rules.fetch_issuer = [](const std::string&) -> Result<std::string> { return std::string("rubbish"); };
   EXPECT_EQ(open_attested(attested(), rules).error().code, ErrorCode::denied);
+  // Only what is a certificate is kept for later.
+  EXPECT_TRUE(is_certificate(der_of(middle)));
+  EXPECT_FALSE(is_certificate("rubbish"));
+  EXPECT_FALSE(is_certificate(der_of(middle) + std::string(64u << 10, 'x')));
   // Nobody sends us to places of his own.
   leaf = certify({.name = "metadata.azure.com", .issuer_url = "http://169.254.169.254/x"}, entra_key(), middle,
                  middle_key);

@@ -2,8 +2,11 @@
 #include "cloud/azure/azure_provider.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <filesystem>
+#include <system_error>
+#include <thread>
 
 #include "base/files.h"
 #include "batch_world.h"
@@ -102,6 +105,60 @@ TEST(AzureProvider, AnAccountThatIsDownMakesTheListingIncompleteAndIsLeftAloneFo
   }
   world.clock.advance(Duration(30'000));
   EXPECT_TRUE(world.look()->complete);
+}
+
+TEST(AzureProvider, IsListedAlsoWhenNoThreadCanBeStarted) {
+  TwoAccounts world;
+  ASSERT_TRUE(world.look());
+  pthread_attr_t before;
+  pthread_attr_t huge;
+  ASSERT_EQ(pthread_getattr_default_np(&before), 0);
+  ASSERT_EQ(pthread_attr_init(&huge), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&huge, size_t{1} << 50), 0);
+  ASSERT_EQ(pthread_setattr_default_np(&huge), 0);
+  EXPECT_THROW(std::thread([] {}), std::system_error);
+  const auto listing = world.look();
+  ASSERT_EQ(pthread_setattr_default_np(&before), 0);
+  ASSERT_TRUE(listing);
+  EXPECT_TRUE(listing->complete);
+}
+
+TEST(AzureProvider, WhatIncompleteListingsNoLongerShowVouchesForNothing) {
+  TwoAccounts world;
+  world.cluster.pools.pop_back();
+  world.cluster.pools.push_back(batch_pool_of_file("near", world.one.url()));
+  ASSERT_TRUE(world.look());
+  ASSERT_TRUE(world.provider().launch(want("cpu", 1), batch_patience));
+  ASSERT_TRUE(world.provider().launch(want("near", 1), batch_patience));
+  ASSERT_TRUE(world.look());
+  world.one.finish("demo-cpu");
+  world.one.finish("demo-near");
+  InstanceId id;
+  const auto both = world.look();
+  ASSERT_TRUE(both);
+  for (const auto& instance : both->instances) {
+    if (instance.pool == PoolName("cpu")) id = instance.id;
+  }
+  const auto code = [&] {
+    const auto heard = world.provider().identify({id, "azure_token", "x", "10.9.9.9"}, batch_patience);
+    return heard ? ErrorCode::permanent : heard.error().code;
+  };
+  EXPECT_EQ(code(), ErrorCode::denied) << "it is elsewhere";
+  for (int second = 0; second < 70; ++second) {
+    {
+      const std::lock_guard lock(world.one.mutex);
+      world.one.pools["demo-cpu"].nodes.clear();
+      world.one.pools["demo-cpu"].target = {};
+      // Of the two pools, the second can't be read.
+      world.one.unread = "demo-near";
+    }
+    const auto listing = world.look();
+    ASSERT_TRUE(listing);
+    EXPECT_FALSE(listing->complete);
+    if (second != 10) continue;
+    EXPECT_EQ(code(), ErrorCode::denied) << "one listing alone may have left it out";
+  }
+  EXPECT_EQ(code(), ErrorCode::transient) << "not listed any more";
 }
 
 TEST(AzureProvider, AllDownIsAnError) {

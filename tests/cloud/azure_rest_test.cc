@@ -61,7 +61,10 @@ TEST(Rest, AGatewayThatGaveUpKnowsNothing) {
   EXPECT_EQ(code("DELETE"), ErrorCode::outcome_unknown);
   EXPECT_EQ(code("GET"), ErrorCode::transient);
   status = 500;
-  EXPECT_EQ(code("DELETE"), ErrorCode::transient);
+  EXPECT_EQ(code("DELETE"), ErrorCode::outcome_unknown) << "it may have broken off after the effect";
+  EXPECT_EQ(code("GET"), ErrorCode::transient);
+  status = 503;
+  EXPECT_EQ(code("DELETE"), ErrorCode::transient) << "refused at the door";
   status = 429;
   EXPECT_EQ(code("DELETE"), ErrorCode::throttled);
 }

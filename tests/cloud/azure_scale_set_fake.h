@@ -82,7 +82,9 @@ class FakeCompute {
   std::string refuse_code = "TooManyRequests";
   std::string meddle;  // before the next such call somebody else changes the set
   size_t page = 1'000;
+  bool uncounted = false;  // sets are shown without their capacity
   bool nics_lag = false;
+  size_t vms_lag = 0;  // so many of the newest machines aren't listed yet
   bool down = false;
 
  private:
@@ -105,7 +107,7 @@ class FakeCompute {
   std::thread thread_;
 };
 
-class NoAuthorizer final : public Authorizer {
+class FakeBearer final : public Authorizer {
  public:
   Result<void> authorize(http::Request& request, Duration) override {
     request.headers.emplace_back("Authorization", "Bearer test");

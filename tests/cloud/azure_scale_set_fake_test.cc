@@ -84,7 +84,11 @@ void FakeCompute::handle(http::Asked asked, http::Answer answer) {
   }
   bodies[what] = asked.body;
   http::Response response = respond(asked, what, path, query);
-  if (lose == what) return lose.clear();
+  if (lose == what) {
+    lose.clear();
+    if (refuse_status == 500) return answer(refuse_with(500, "InternalServerError"));
+    return;
+  }
   answer(std::move(response));
 }
 
@@ -117,6 +121,7 @@ http::Response FakeCompute::respond(const http::Asked& asked, const std::string&
                         "/providers/Microsoft.Compute/virtualMachineScaleSets/" + vm.set + "'")
         names.push_back(one);
     }
+    names.resize(names.size() - std::min(names.size(), vms_lag));
     return paged(names, [&](const std::string& one) { return vm_json(one); });
   }
   if (what == "networkInterfaces") {
@@ -288,12 +293,14 @@ std::string FakeCompute::set_json(const std::string& name) const {
   const Set& set = sets.at(name);
   json::object tags;
   for (const auto& [key, value] : set.tags) tags[key] = value;
+  json::object sku{{"name", set.size}, {"tier", "Standard"}};
+  if (!uncounted) sku["capacity"] = set.capacity;
   return json::serialize(
       json::object{{"name", name},
                    {"id", group + "/providers/Microsoft.Compute/virtualMachineScaleSets/" + name},
                    {"tags", tags},
                    {"etag", "\"" + std::to_string(set.version) + "\""},
-                   {"sku", {{"name", set.size}, {"tier", "Standard"}, {"capacity", set.capacity}}},
+                   {"sku", sku},
                    {"properties", {{"provisioningState", set.state}, {"orchestrationMode", set.orchestration}}}});
 }
 

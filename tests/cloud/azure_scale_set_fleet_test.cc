@@ -50,7 +50,7 @@ class ScaleSets : public ::testing::Test {
     FleetContext context{.cluster = std::make_shared<model::Cluster>(cluster),
                          .clock = clock,
                          .client = client,
-                         .arm = std::make_shared<Rest>(client, std::make_shared<NoAuthorizer>()),
+                         .arm = std::make_shared<Rest>(client, std::make_shared<FakeBearer>()),
                          .endpoints = endpoints,
                          .options = {.daemon = "10.0.0.4:6830", .daemon_key = "00ff"}};
     std::vector<PoolName> pools;
@@ -93,6 +93,7 @@ class ScaleSets : public ::testing::Test {
     return fake.with([&](FakeCompute& f) { return f.sets.at(set).capacity; });
   }
   void later() { clock.advance(Duration(120'000)); }
+  void shortly() { clock.advance(Duration(3'000)); }  // listings show what was done
 
   FakeCompute fake;
   http::Client client;
@@ -283,6 +284,11 @@ TEST_P(ScaleSetFailures, AreTypedCountedAndPutDown) {
   EXPECT_EQ(launch(10, "t-1"), 10u);
   Listing listing = look();
   EXPECT_EQ(listing.instances.size(), 3u);
+  EXPECT_TRUE(listing.troubles.empty()) << "the others may only not be listed yet";
+  EXPECT_EQ(capacity("hpc-cpu-od"), 10u);
+  shortly();
+  listing = look();
+  EXPECT_EQ(listing.instances.size(), 3u);
   ASSERT_EQ(listing.troubles.size(), 1u);
   EXPECT_EQ(listing.troubles[0].error.code, GetParam().means) << listing.troubles[0].error.message;
   EXPECT_NE(listing.troubles[0].error.message.find(GetParam().code), std::string::npos);
@@ -307,9 +313,73 @@ TEST_F(ScaleSets, ALaunchAfterAFailureThatNobodySawCountsMachinesNotTheCapacity)
   launch(10, "t-1");
   restart();  // what is left: capacity 10, three machines, state Failed
   fake.with([](FakeCompute& f) { f.room = 1'000; });
+  look();
+  shortly();
   launch(2, "t-2");
   EXPECT_EQ(capacity("hpc-cpu-od"), 5u);
   EXPECT_EQ(look().instances.size(), 5u);
+}
+
+TEST_F(ScaleSets, MachinesThatAreNotListedYetAreNotEnded) {
+  start();
+  look();
+  shortly();
+  fake.with([](FakeCompute& f) { f.vms_lag = 2; });
+  launch(3, "t-1");
+  EXPECT_EQ(look().instances.size(), 1u) << "and its operation is over";
+  EXPECT_EQ(fake.vms_of("hpc-cpu-od"), 3u);
+  launch(1, "t-2");
+  EXPECT_EQ(fake.vms_of("hpc-cpu-od"), 4u);
+  fake.with([](FakeCompute& f) { f.vms_lag = 0; });
+  shortly();
+  EXPECT_TRUE(look().troubles.empty());
+  // Nor those that one listing leaves out again.
+  fake.with([](FakeCompute& f) { f.vms_lag = 1; });
+  later();
+  EXPECT_EQ(look().instances.size(), 3u);
+  EXPECT_EQ(fake.vms_of("hpc-cpu-od"), 4u);
+}
+
+TEST_F(ScaleSets, AProcessThatHasJustStartedEndsNoMachineThatIsNotListedYet) {
+  start();
+  launch(3, "t-1");
+  fake.with([](FakeCompute& f) { f.vms_lag = 1; });
+  restart();
+  EXPECT_EQ(look().instances.size(), 2u);
+  launch(1, "t-2");
+  EXPECT_EQ(fake.vms_of("hpc-cpu-od"), 4u);
+}
+
+TEST_F(ScaleSets, ACapacityThatCannotBeReadIsNotZero) {
+  start();
+  launch(3, "t-1");
+  look();
+  later();
+  fake.with([](FakeCompute& f) { f.uncounted = true; });
+  auto listing = fleet->list(timeout);
+  ASSERT_TRUE(listing);
+  EXPECT_FALSE(listing->complete);
+  auto receipt = try_launch(1, "t-2");
+  ASSERT_FALSE(receipt);
+  EXPECT_EQ(receipt.error().code, ErrorCode::transient);
+  EXPECT_EQ(fake.vms_of("hpc-cpu-od"), 3u);
+  fake.with([](FakeCompute& f) { f.uncounted = false; });
+  EXPECT_EQ(look().instances.size(), 3u);
+}
+
+TEST_F(ScaleSets, MachinesOfASetThatChangedItsOwnerAreNotTakenForGone) {
+  start();
+  launch(3, "t-1");
+  look();
+  fake.with([](FakeCompute& f) { f.sets.at("hpc-cpu-od").tags["slipway-cluster"] = "other"; });
+  auto listing = fleet->list(timeout);
+  ASSERT_TRUE(listing);
+  EXPECT_FALSE(listing->complete);
+  ASSERT_EQ(listing->troubles.size(), 1u);
+  EXPECT_EQ(listing->troubles[0].error.code, ErrorCode::bad_config);
+  EXPECT_FALSE(fleet->list(timeout)->complete);
+  fake.with([](FakeCompute& f) { f.sets.at("hpc-cpu-od").tags["slipway-cluster"] = "hpc"; });
+  EXPECT_EQ(look().instances.size(), 3u);
 }
 
 TEST_F(ScaleSets, AFailureThatNobodySawIsToldAfterARestart) {
@@ -317,6 +387,8 @@ TEST_F(ScaleSets, AFailureThatNobodySawIsToldAfterARestart) {
   fake.with([](FakeCompute& f) { f.room = 3; });
   launch(10, "t-1");
   restart();
+  look();
+  shortly();
   Listing listing = look();
   ASSERT_EQ(listing.troubles.size(), 1u);
   EXPECT_EQ(listing.troubles[0].count, 7u);
@@ -359,6 +431,9 @@ TEST_F(ScaleSets, ACapacityLeftBehindByADeletionIsPutDownWithoutAWord) {
   look();
   fake.with([](FakeCompute& f) { f.vms.erase(f.vms.begin()); });
   later();
+  look();
+  EXPECT_EQ(capacity("hpc-cpu-od"), 4u) << "the list may lag";
+  shortly();
   const Listing listing = look();
   EXPECT_TRUE(listing.troubles.empty());
   EXPECT_EQ(capacity("hpc-cpu-od"), 3u);
@@ -384,6 +459,27 @@ TEST_F(ScaleSets, TheCapacityIsNotLoweredWhileMachinesAreBeingDeleted) {
   EXPECT_EQ(fake.vms_of("hpc-cpu-od"), 2u) << "nobody else went";
 }
 
+TEST_F(ScaleSets, ACapacityThatCannotBePutDownIsNotTriedAtEveryLook) {
+  start();
+  launch(4, "t-1");
+  look();
+  fake.with([](FakeCompute& f) {
+    f.vms.erase(f.vms.begin());
+    f.refuse = set_patch;
+    f.refuse_status = 403;
+    f.refuse_code = "AuthorizationFailed";
+  });
+  fake.reset_calls();
+  later();
+  look();
+  shortly();
+  for (int i = 0; i < 5; ++i) look();
+  EXPECT_EQ(fake.calls(set_patch), 1u);
+  later();
+  look();
+  EXPECT_EQ(capacity("hpc-cpu-od"), 3u);
+}
+
 TEST_F(ScaleSets, SomebodyElsesChangeIsLookedAtAgain) {
   start();
   fake.with([](FakeCompute& f) { f.meddle = set_patch; });
@@ -403,6 +499,19 @@ TEST_F(ScaleSets, ALostReplyIsUnknownAndItsRepetitionLaunchesNothingMore) {
   EXPECT_EQ(look().instances.size(), 3u);
 }
 
+TEST_F(ScaleSets, AServiceThatBrokeOffAfterTheEffectLaunchesNothingTwice) {
+  start();
+  fake.with([](FakeCompute& f) {
+    f.lose = set_patch;
+    f.refuse_status = 500;
+  });
+  auto receipt = try_launch(3, "t-1");
+  EXPECT_EQ(capacity("hpc-cpu-od"), 3u);
+  EXPECT_FALSE(receipt);
+  EXPECT_EQ(launch(3, "t-1"), 3u);
+  EXPECT_EQ(capacity("hpc-cpu-od"), 3u);
+}
+
 TEST_F(ScaleSets, ALostRequestIsRepeated) {
   start();
   fake.with([](FakeCompute& f) {
@@ -417,7 +526,7 @@ TEST_F(ScaleSets, ALostRequestIsRepeated) {
   EXPECT_EQ(capacity("hpc-cpu-od"), 3u);
 }
 
-TEST_F(ScaleSets, ALostRequestThatIsNotRepeatedIsForgotten) {
+TEST_F(ScaleSets, ALostRequestThatIsNotRepeatedIsToldAndForgotten) {
   start();
   fake.with([](FakeCompute& f) {
     f.refuse = set_patch;
@@ -427,8 +536,12 @@ TEST_F(ScaleSets, ALostRequestThatIsNotRepeatedIsForgotten) {
   EXPECT_EQ(on_the_way(look()), 3u) << "it may have happened";
   later();
   Listing listing = look();
-  EXPECT_TRUE(listing.troubles.empty());
+  ASSERT_EQ(listing.troubles.size(), 1u);
+  EXPECT_EQ(listing.troubles[0].launch_token, "t-1");
+  EXPECT_EQ(listing.troubles[0].count, 3u);
+  EXPECT_EQ(listing.troubles[0].error.code, ErrorCode::transient);
   EXPECT_EQ(on_the_way(listing), 0u);
+  EXPECT_TRUE(look().troubles.empty()) << "once";
 }
 
 TEST_F(ScaleSets, ThrottlingIsToldWithItsPause) {
@@ -513,6 +626,36 @@ TEST_F(ScaleSets, EvictedSpotMachinesAreGoneAndDeleted) {
   look();
   EXPECT_EQ(capacity("hpc-cpu-spot"), 2u);
   EXPECT_EQ(fake.calls("delete"), 1u);
+}
+
+TEST_F(ScaleSets, AMachineThatRanIsNotDeletedForAViewWithoutPower) {
+  start();
+  launch(1, "t-1");
+  look();
+  const std::string vm = fake.any_vm("hpc-cpu-od");
+  fake.with([&](FakeCompute& f) {
+    f.vms[vm].state = "Failed";
+    f.vms[vm].power.clear();
+  });
+  later();
+  const Listing listing = look();
+  ASSERT_EQ(listing.instances.size(), 1u);
+  EXPECT_EQ(listing.instances[0].state, model::InstanceState::running);
+  EXPECT_TRUE(listing.instances[0].trouble);
+  look();
+  EXPECT_EQ(fake.vms_of("hpc-cpu-od"), 1u) << "the engine's to judge";
+}
+
+TEST_F(ScaleSets, ACapacityThatIsReadAsNoneEndsNoMachine) {
+  start();
+  launch(3, "t-1");
+  look();
+  fake.with([](FakeCompute& f) {
+    f.sets.at("hpc-cpu-od").capacity = 0;
+    ++f.sets.at("hpc-cpu-od").version;
+  });
+  launch(1, "t-2");
+  EXPECT_EQ(capacity("hpc-cpu-od"), 4u);
 }
 
 TEST_F(ScaleSets, AMachineThatWasShutDownFromInsideIsInTrouble) {
@@ -616,6 +759,8 @@ TEST_F(ScaleSets, OffersChooseTheSetAndTroublesNameTheirWay) {
   fake.with([](FakeCompute& f) { f.room = 1; });
   ASSERT_TRUE(fleet->launch(request, timeout));
   EXPECT_EQ(capacity("hpc-cpu-od-standard_d4s_v5"), 4u);
+  look();
+  shortly();
   const Listing listing = look();
   ASSERT_EQ(listing.instances.size(), 1u);
   EXPECT_FALSE(listing.instances[0].offer.zone.empty());

@@ -123,6 +123,7 @@ class FakeBatch {
   std::array<uint32_t, 2> room{100'000, 100'000};
   std::array<std::string, 2> lacking{"AllocationFailed", "AllocationFailed"};
   std::map<std::string, std::vector<Reply>> replies;  // the next ones, by operation as in `calls`
+  std::string unread;                                 // a pool whose nodes can't be listed
   std::vector<std::string> calls;                     // "list pools", "list nodes", "make", "patch", "resize", …
   std::vector<std::string> bodies;                    // of changes
   std::string bearer;                                 // demanded when not empty
@@ -188,9 +189,11 @@ class FakeBatch {
     const auto it = pools.find(id);
     if (it == pools.end()) return error(404, "PoolNotFound");
     Pool& pool = it->second;
+    if (operation == "list nodes" && id == unread) return error(500, "InternalError");
     if (operation == "list nodes") return list_nodes(pool, query);
     if (pool.state == "deleting") return error(409, "PoolBeingDeleted");
     const std::string_view match = http::find_header(asked.headers, "If-Match");
+    EXPECT_EQ(match.empty(), operation == "stop") << operation;
     if (!match.empty() && match != pool.etag()) return error(412, "ConditionNotMet");
     if (operation == "patch") {
       for (const auto& [key, value] : body.as_object()) pool.body[key] = value;

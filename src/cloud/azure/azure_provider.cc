@@ -20,17 +20,26 @@
 namespace slipway::cloud {
 namespace {
 
+constexpr Duration look_every{1'000};  // what changes in Azure takes seconds to minutes
+
 using azure::Fleet;
 using azure::FleetContext;
 using azure::Rest;
 
 constexpr Duration rest_first{1'000};  // an account that fails isn't asked again at once, when there are others
 constexpr Duration rest_max{30'000};
+// What successful listings that weren't complete haven't shown for so long vouches for no address any more.
+constexpr Duration seen_good_for{60'000};
+
+struct Seen {
+  model::Instance instance;
+  TimePoint at{};  // its newest listing
+};
 
 struct Member {
   std::unique_ptr<Fleet> fleet;
   // Guarded by the provider's mutex:
-  std::unordered_map<InstanceId, model::Instance> listed;  // by its newest listing
+  std::unordered_map<InstanceId, Seen> listed;
   uint32_t failures = 0;
   TimePoint not_before{};
   Error last;
@@ -59,6 +68,7 @@ class AzureProvider final : public Provider {
         all.api = one.api;
       }
     }
+    all.look_every = look_every;
     return all;
   }
 
@@ -81,7 +91,6 @@ class AzureProvider final : public Provider {
       if (Member* member = member_of(azure::parts_of(instance).pool)) shares[member].push_back(instance);
     }
     std::vector<InstanceId> refused;
-    std::optional<Error> first;
     for (const auto& [member, share] : shares) {
       auto done = member->fleet->terminate(share, timeout);
       if (done) {
@@ -101,8 +110,9 @@ class AzureProvider final : public Provider {
       const std::lock_guard lock(mutex_);
       for (Member& member : members_) {
         if (members_.size() > 1 && clock_.now() < member.not_before) continue;
-        asked.emplace_back(&member, std::async(members_.size() == 1 ? std::launch::deferred : std::launch::async,
-                                               [&member, timeout] { return member.fleet->list(timeout); }));
+        // When no thread can be started, one after another.
+        const auto how = members_.size() == 1 ? std::launch::deferred : std::launch::async | std::launch::deferred;
+        asked.emplace_back(&member, std::async(how, [&member, timeout] { return member.fleet->list(timeout); }));
       }
     }
     Listing all;
@@ -135,7 +145,7 @@ class AzureProvider final : public Provider {
       const std::lock_guard lock(mutex_);
       const auto found = member->listed.find(evidence.instance);
       if (found == member->listed.end()) return fail(ErrorCode::transient, "Azure doesn't list " + id + " yet");
-      listed = found->second;
+      listed = found->second.instance;
     }
     if (listed.state == model::InstanceState::gone) return fail(ErrorCode::denied, id + " is gone");
     if (listed.address.empty()) return fail(ErrorCode::transient, "the address of " + id + " isn't known yet");
@@ -168,8 +178,12 @@ class AzureProvider final : public Provider {
   void succeeded(Member& member, const Listing& listing) {
     member.failures = 0;
     member.not_before = {};
+    const TimePoint now = clock_.now();
     if (listing.complete) member.listed.clear();
-    for (const model::Instance& instance : listing.instances) member.listed.insert_or_assign(instance.id, instance);
+    for (const model::Instance& instance : listing.instances) {
+      member.listed.insert_or_assign(instance.id, Seen{instance, now});
+    }
+    std::erase_if(member.listed, [&](const auto& one) { return one.second.at + seen_good_for <= now; });
   }
 
   static void join(Listing& all, Listing one) {
@@ -230,23 +244,26 @@ Result<std::unique_ptr<Provider>> make_azure_provider(const model::Cluster& clus
   const auto batch_token = make_bearer(*source, endpoints.batch_resource, clock);
   const FleetContext context{copy, clock, provider->client(), arm, endpoints, std::move(options)};
 
+  using Key = std::tuple<model::AzurePoolKind, std::string, std::string>;
   struct Group {
+    Key key;
     const model::AzurePool* first = nullptr;
     std::vector<PoolName> pools;
   };
-  std::map<std::tuple<model::AzurePoolKind, std::string, std::string>, Group> groups;
+  std::vector<Group> groups;  // in the file's order
   for (const model::Pool& pool : copy->pools) {
     if (pool.provider != model::ProviderKind::azure || !pool.azure) continue;
-    const bool batch = pool.azure->kind == model::AzurePoolKind::batch;
-    Group& group =
-        groups[{pool.azure->kind, lower(batch ? azure::batch_url(*pool.azure, endpoints) : pool.azure->subscription),
-                batch ? pool.azure->batch_key_file : lower(pool.azure->resource_group)}];
-    if (group.first == nullptr) group.first = &*pool.azure;
-    group.pools.push_back(pool.name);
+    const model::AzurePool& its = *pool.azure;
+    const bool batch = its.kind == model::AzurePoolKind::batch;
+    const Key key{its.kind, lower(batch ? azure::batch_url(its, endpoints) : its.subscription),
+                  batch ? its.batch_key_file : lower(its.resource_group)};
+    auto group = std::find_if(groups.begin(), groups.end(), [&](const Group& one) { return one.key == key; });
+    if (group == groups.end()) group = groups.insert(groups.end(), {key, &its, {}});
+    group->pools.push_back(pool.name);
   }
   if (groups.empty()) return fail(ErrorCode::bad_config, "the cluster has no pool of provider azure");
-  for (auto& [key, group] : groups) {
-    if (std::get<0>(key) == model::AzurePoolKind::scale_set) {
+  for (Group& group : groups) {
+    if (group.first->kind == model::AzurePoolKind::scale_set) {
       provider->add(azure::make_scale_set_fleet(context, std::move(group.pools)));
       continue;
     }

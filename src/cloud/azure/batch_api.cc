@@ -75,8 +75,10 @@ Result<BatchApi::Taken> taken_or_not(const Result<http::Response>& response) {
   const bool changed = (status == 409 || status == 412) && error.code == ErrorCode::transient;
   const bool gone = error.message.starts_with("PoolNotFound") || error.message.starts_with("NodeNotFound");
   if (changed || gone) return BatchApi::Taken::conflict;
-  // A gateway that gave up says nothing about what the service behind it did.
-  if (status == 502 || status == 504) error.code = ErrorCode::outcome_unknown;
+  // A gateway that gave up, or a service that broke off, says nothing about what was done.
+  const bool gave_up = status == 502 || status == 504;
+  const bool broke_off = (status == 408 || status == 500) && error.code == ErrorCode::transient;
+  if (gave_up || broke_off) error.code = ErrorCode::outcome_unknown;
   return fail(std::move(error));
 }
 

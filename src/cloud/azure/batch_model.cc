@@ -9,6 +9,8 @@ namespace {
 
 namespace json = boost::json;
 
+constexpr int64_t nodes_max = 10'000'000;  // of a pool; more is no number of nodes
+
 template <class Item>
 Result<BatchPage<Item>> parse_page(std::string_view body, Item (*read)(const json::object&)) {
   auto object = parse_object(body);
@@ -22,12 +24,24 @@ Result<BatchPage<Item>> parse_page(std::string_view body, Item (*read)(const jso
   return page;
 }
 
+// Targets are made of these: a number that is missing would be read as 0, and a resize to that ends what works.
+bool has_counts(const json::object& pool) {
+  for (const char* key :
+       {"currentDedicatedNodes", "currentLowPriorityNodes", "targetDedicatedNodes", "targetLowPriorityNodes"}) {
+    const json::value* value = pool.if_contains(key);
+    if (value == nullptr || !value->is_int64() || value->get_int64() < 0 || value->get_int64() > nodes_max)
+      return false;
+  }
+  return true;
+}
+
 BatchPoolView read_pool(const json::object& object) {
   BatchPoolView pool;
   pool.id = text_value(object, "id");
   pool.etag = text_value(object, "eTag");
   pool.active = text_value(object, "state") != "deleting";
   pool.allocation = text_value(object, "allocationState");
+  pool.counted = has_counts(object);
   pool.allocation_since = text_value(object, "allocationStateTransitionTime");
   pool.autoscale = bool_value(object, "enableAutoScale");
   pool.current = {count_value(object, "currentDedicatedNodes"), count_value(object, "currentLowPriorityNodes")};

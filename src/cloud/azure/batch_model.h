@@ -35,6 +35,7 @@ struct BatchPoolView {
   std::string allocation = "steady";  // "resizing", "stopping"
   std::string allocation_since;       // opaque; changes with `allocation`
   bool autoscale = false;
+  bool counted = true;    // false: the numbers below couldn't be read
   BatchCounts current{};  // preempted nodes count
   BatchCounts target{};
   std::vector<BatchResizeError> resize_errors;  // of the last resize; only while steady

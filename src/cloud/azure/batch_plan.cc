@@ -76,8 +76,10 @@ bool BatchWish::knows(const std::string& token) const {
 
 std::vector<BatchShortage> settle(const BatchPoolView& pool, BatchWish& wish, TimePoint now) {
   if (wish.asked) {
-    const bool taken = !pool.steady() || pool.target == *wish.asked;
-    if (!taken && now - wish.asked_at < patience && identity_of(pool) == wish.settled) return {};
+    // The targets may be what they were already when it was sent: only a pool that has changed shows that it was taken.
+    const bool changed = identity_of(pool) != wish.settled;
+    const bool taken = !pool.steady() || (changed && pool.target == *wish.asked);
+    if (!taken && !changed && now - wish.asked_at < patience) return {};
     if (!taken) resize_not_taken(wish);
     wish.asked.reset();
   }

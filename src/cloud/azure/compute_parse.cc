@@ -33,7 +33,10 @@ Result<ScaleSetView> scale_set_of(const json::object& object) {
   if (view.name.empty()) return strange("a scale set without a name");
   const json::object& sku = child(object, "sku");
   view.sku = text_value(sku, "name");
+  // Other people's sets in the group may have none.
+  const json::value* capacity = sku.if_contains("capacity");
   view.capacity = count_value(sku, "capacity");
+  view.counted = capacity != nullptr && capacity->is_int64() && capacity->get_int64() == view.capacity;
   view.etag = text_value(object, "etag");
   for (const auto& [key, value] : child(object, "tags")) {
     if (value.is_string()) view.tags[lower_case(key)] = std::string(value.get_string());

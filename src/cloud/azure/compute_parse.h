@@ -28,6 +28,7 @@ struct ScaleSetView {
   std::string id;
   std::string sku;
   uint32_t capacity = 0;
+  bool counted = true;                      // false: the capacity couldn't be read; nothing is known of it
   std::string provisioning_state;           // "Succeeded", "Failed", "Canceled", or something goes on
   std::string etag;                         // empty where the API didn't say
   std::map<std::string, std::string> tags;  // names in lower case: ARM compares them without regard to case

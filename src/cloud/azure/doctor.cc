@@ -40,7 +40,7 @@ bool examine_identity(Examination& examination) {
 }
 
 std::string name_of(RoleScope scope, const std::string& id) {
-  const std::string last = id.substr(id.rfind('/') + 1);
+  std::string last = id.substr(id.rfind('/') + 1);
   switch (scope) {
     case RoleScope::batch_account:
       return "Batch account " + last;

@@ -144,18 +144,23 @@ void examine_batch_quotas(Examination& examination, const std::string& what, con
     for (const auto& [family, cores] : of_family) by_family[family].add(*pool, cores);
   }
   const auto judge = [&](const QuotaDemand& demand, const std::optional<uint32_t>& quota, const std::string& name) {
-    if (quota) judge_quota(examination, what + ": " + name, demand, *quota, "the account's quota", batch_quota_way);
+    if (quota) {
+      judge_quota(examination, what + ": " + name, demand, *quota, "the account's quota is " + std::to_string(*quota),
+                  batch_quota_way);
+    }
   };
   judge(by_market[0], account.dedicated_cores, "dedicated cores");
   judge(by_market[1], account.low_priority_cores, "low-priority cores");
   if (!account.per_family) return;
+  const std::string of_family = "dedicated cores of ";
+  const std::string unknown = what + ": " + of_family;
   for (const auto& [family, demand] : by_family) {
     if (family.empty()) continue;
     const auto quota = account.family_cores.find(lower_case(family));
     if (quota != account.family_cores.end()) {
-      judge(demand, quota->second, "dedicated cores of " + family);
+      judge(demand, quota->second, of_family + family);
     } else {
-      examination.add(what + ": dedicated cores of " + family, Verdict::unknown, "Azure tells no quota of this family",
+      examination.add(unknown + family, Verdict::unknown, "Azure tells no quota of this family",
                       "look at the account's Quotas in the portal");
     }
   }
@@ -233,8 +238,7 @@ void judge_quota(Examination& examination, const std::string& what, const QuotaD
   if (demand.cores == 0) return;
   std::string who = demand.pools.size() == 1 ? "pool " : "pools ";
   for (const std::string& pool : demand.pools) who += (pool == demand.pools.front() ? "" : ", ") + pool;
-  const std::string sentence =
-      who + " may come to " + std::to_string(demand.cores) + " cores, " + quota + " has " + std::to_string(free);
+  const std::string sentence = who + " may come to " + std::to_string(demand.cores) + " cores, " + quota;
   if (demand.cores <= free) return examination.add(what, Verdict::ok, sentence);
   if (demand.smallest > free) {
     return examination.add(what, Verdict::problem, sentence + ": not enough for one machine", way_out);
@@ -329,17 +333,22 @@ void examine_vcpu_quotas(Examination& examination, const std::vector<std::string
       examination.add_unknown(what, usages.error(), "Microsoft.Compute/locations/usages/read on the subscription");
       continue;
     }
-    for (const auto& [quota, wanted] : demand.by_quota) {
+    std::string front = what;
+    front += ": ";
+    for (const auto& entry : demand.by_quota) {
+      const std::string& quota = entry.first;
+      const QuotaDemand& wanted = entry.second;
       const auto usage = std::find_if(usages->begin(), usages->end(),
                                       [&](const Usage& each) { return lower_case(each.family) == quota; });
       if (usage == usages->end()) {
-        examination.add(what + ": " + quota, Verdict::unknown, "Azure tells no quota of this name",
+        examination.add(front + quota, Verdict::unknown, "Azure tells no quota of this name",
                         "look at the subscription's Usage + quotas in the portal");
         continue;
       }
       const uint64_t free = usage->limit > usage->used ? static_cast<uint64_t>(usage->limit - usage->used) : 0;
-      judge_quota(examination, what + ": " + usage->family, wanted, free,
-                  "of the " + std::to_string(usage->limit) + " allowed, the subscription", vcpu_quota_way);
+      judge_quota(examination, front + usage->family, wanted, free,
+                  std::to_string(free) + " of the subscription's " + std::to_string(usage->limit) + " are free",
+                  vcpu_quota_way);
     }
   }
 }

@@ -191,7 +191,7 @@ struct EvidenceCheck::Impl {
     auto der = get(url, until);
     if (!der) return der;
     const std::lock_guard lock(mutex);
-    if (issuers.size() < issuers_max) issuers[url] = *der;
+    if (issuers.size() < issuers_max && is_certificate(*der)) issuers[url] = *der;
     return der;
   }
 

@@ -133,7 +133,7 @@ Result<void> trusted(X509* leaf, STACK_OF(X509) * others, const AttestedRules& r
       return denied(std::string("whose certificate isn't trusted: ") + X509_verify_cert_error_string(chain.error));
     const auto der = rules.fetch_issuer(url);
     if (!der) return fail(der.error());
-    if (der->size() > certificate_bytes_max) return denied("whose issuer's certificate is too long");
+    if (!is_certificate(*der)) return denied("whose issuer's certificate isn't one");
     const auto* bytes = reinterpret_cast<const unsigned char*>(der->data());
     X509* issuer = d2i_X509(nullptr, &bytes, static_cast<long>(der->size()));
     if (issuer == nullptr) return denied("whose issuer's certificate isn't one");
@@ -170,6 +170,14 @@ bool is_issuer_url(std::string_view text) {
   const auto url = http::parse_url(text);
   if (!url || (url->port != 80 && url->port != 443)) return false;
   return is_or_below(url->host, "microsoft.com") || is_or_below(url->host, "digicert.com");
+}
+
+bool is_certificate(std::string_view der) {
+  if (der.size() > certificate_bytes_max) return false;
+  const auto* bytes = reinterpret_cast<const unsigned char*>(der.data());
+  X509* certificate = d2i_X509(nullptr, &bytes, static_cast<long>(der.size()));
+  X509_free(certificate);
+  return certificate != nullptr;
 }
 
 Result<Attested> parse_attested(std::string_view text) {

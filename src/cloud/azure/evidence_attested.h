@@ -40,6 +40,9 @@ Result<Attested> open_attested(std::string_view document, const AttestedRules& r
 // machine's word, and we ask nobody else on its word.
 bool is_issuer_url(std::string_view url);
 
+// Whether an answer from there is a certificate, DER, and no longer than certificates are.
+bool is_certificate(std::string_view der);
+
 // The signed JSON. denied: isn't what it should be.
 Result<Attested> parse_attested(std::string_view json);
 

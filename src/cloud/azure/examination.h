@@ -54,7 +54,7 @@ struct QuotaDemand {
   uint32_t smallest = 0;  // cores of the smallest machine
   void add(const model::Pool& pool, uint32_t cores_each);
 };
-// `free`: cores that can still be had.
+// `free`: cores that can still be had. `quota`: the same in words.
 void judge_quota(Examination& examination, const std::string& what, const QuotaDemand& demand, uint64_t free,
                  const std::string& quota, const std::string& way_out);
 

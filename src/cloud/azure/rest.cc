@@ -35,9 +35,11 @@ Result<http::Response> Rest::send(http::Request request, Duration timeout) {
   auto response = exchange(request, timeout);
   if (!response || (response->status >= 200 && response->status < 300) || response->status == 304) return response;
   Error error = error_of(response->status, response->headers, response->body);
-  // A gateway that gave up says nothing about what the service behind it did.
-  const bool gave_up = response->status == 502 || response->status == 504;
-  if (gave_up && !only_asks(request.method)) error.code = ErrorCode::outcome_unknown;
+  // A gateway that gave up, or a service that broke off, says nothing about what was done.
+  const int status = response->status;
+  const bool gave_up = status == 502 || status == 504;
+  const bool broke_off = (status == 408 || status == 500) && error.code == ErrorCode::transient;
+  if ((gave_up || broke_off) && !only_asks(request.method)) error.code = ErrorCode::outcome_unknown;
   return fail(std::move(error));
 }
 

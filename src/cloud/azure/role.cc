@@ -104,7 +104,7 @@ std::span<const RoleAction> role_actions() {
 }
 
 std::string scope_id(RoleScope scope, const model::AzurePool& pool) {
-  const std::string of_subscription = "/subscriptions/" + pool.subscription;
+  std::string of_subscription = "/subscriptions/" + pool.subscription;
   const std::string group = of_subscription + "/resourceGroups/" + pool.resource_group;
   const bool is_batch = pool.kind == model::AzurePoolKind::batch;
   switch (scope) {

@@ -43,7 +43,7 @@ class ScaleSetFleet final : public Fleet {
   // Compute lets an account list VMs about once in two seconds for long, and faster for a while (its HighCostGet
   // policies, November 2026).
   Capabilities capabilities() const override {
-    return {.consistency_delay = Duration(10'000),
+    return {.consistency_delay = scale_set_consistency,
             .launch_delay = Duration(600'000),
             .terminate_batch_max = 1'000,
             .names_instances_at_launch = false,

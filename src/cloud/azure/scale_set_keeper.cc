@@ -62,6 +62,17 @@ bool ScaleSetKeeper::quiet() const {
   return operations_.empty() && context_.clock.now() >= changed_at_ + settling;
 }
 
+uint32_t ScaleSetKeeper::staying() const {
+  const TimePoint now = context_.clock.now();
+  return static_cast<uint32_t>(std::count_if(vms_.begin(), vms_.end(), [&](const auto& one) {
+    return !deleting(one.second.view) && one.second.deleting_until <= now;
+  }));
+}
+
+bool ScaleSetKeeper::countable() const {
+  return listed_ && context_.clock.now() >= countable_at_;
+}
+
 void ScaleSetKeeper::remember(What what, const ScaleSetCalls::Changed& changed, std::vector<std::string> vms) {
   const TimePoint now = context_.clock.now();
   const std::lock_guard lock(state_);
@@ -80,18 +91,24 @@ void ScaleSetKeeper::remember(What what, const ScaleSetCalls::Changed& changed, 
 
 // The number that a launch adds to.
 Result<uint32_t> ScaleSetKeeper::base_of(const ScaleSetView& view, const Deadline& deadline) {
-  if (view.busy() || view.capacity == 0) return view.capacity;
+  uint32_t base = 0;
   {
     const std::lock_guard lock(state_);
+    // Too many are terminated by their names; with too few, Azure would choose who goes, among those that work too.
+    base = std::max(view.capacity, staying());
+    if (view.busy() || !countable()) return base;
     const bool going = !operations_.empty() ||
                        std::any_of(vms_.begin(), vms_.end(), [](const auto& one) { return deleting(one.second.view); });
-    if (going || (listed_ && !changed_ && view.capacity == vms_.size())) return view.capacity;
+    // Of an empty set that was changed, the capacity alone doesn't lie: there is nothing that it could leave out.
+    const bool agree = listed_ && view.capacity == vms_.size() && (!changed_ || vms_.empty());
+    if (going || agree) return base;
   }
   // The capacity may be what a failed allocation left behind: what exists counts.
   const auto vms = calls_.vms(spec_.name, deadline);
   if (!vms) return fail(vms.error());
-  if (std::any_of(vms->begin(), vms->end(), deleting)) return view.capacity;
-  return static_cast<uint32_t>(vms->size());
+  if (std::any_of(vms->begin(), vms->end(), deleting)) return base;
+  const std::lock_guard lock(state_);
+  return std::max(static_cast<uint32_t>(vms->size()), staying());
 }
 
 Result<ScaleSetCalls::Changed> ScaleSetKeeper::make_with(uint32_t capacity, const Deadline& deadline) {
@@ -125,6 +142,8 @@ Result<LaunchReceipt> ScaleSetKeeper::launch(const LaunchRequest& request, const
     uint32_t base = 0;
     if (!missing) {
       if (auto fine = usable(*view); !fine) return fail(fine.error());
+      if (!view->counted)
+        return fail(ErrorCode::transient, "the capacity of scale set " + spec_.name + " couldn't be read");
       if (earlier && view->etag != earlier->etag && view->capacity >= earlier->target) {
         // The answer was lost, the launch wasn't.
         const std::lock_guard lock(state_);
@@ -151,8 +170,7 @@ Result<LaunchReceipt> ScaleSetKeeper::launch(const LaunchRequest& request, const
                   .missing = receipt.accepted,
                   .count = receipt.accepted,
                   .target = target,
-                  .etag = missing ? "" : view->etag,
-                  .at = context_.clock.now()};
+                  .etag = missing ? "" : view->etag};
     const auto changed = missing ? make_with(target, deadline)
                                  : calls_.update(spec_.name, capacity_body(spec_, target), view->etag, deadline);
     const bool unknown = !changed && changed.error().code == ErrorCode::outcome_unknown;

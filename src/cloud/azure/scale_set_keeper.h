@@ -6,7 +6,8 @@
 //     are the machines on their way, and nobody orders them twice.
 //   - A capacity above the number of machines with no operation running is what an allocation that failed leaves
 //     behind. The next rise would bring those machines too, so it is put down to what there is, on the condition that
-//     nothing changed since the machines were counted, and never while some are being deleted.
+//     nothing changed since the machines were counted, and never while some are being deleted or the list of them
+//     may lag behind.
 //   - Lowering a capacity lets Azure choose who goes. We only ever lower it to the number of machines; machines that
 //     are to go are named. That is why machines on their way aren't taken back (withdraw): a flexible set shows
 //     each as a VM within seconds, and then it can be named.
@@ -29,6 +30,8 @@
 #include "cloud/azure/scale_set_model.h"
 
 namespace slipway::cloud::azure {
+
+inline constexpr Duration scale_set_consistency{3'000};  // between what was done and what listings show
 
 class ScaleSetKeeper {
  public:
@@ -63,7 +66,6 @@ class ScaleSetKeeper {
     std::string etag;      // of the set before
     bool unknown = false;  // the answer was lost
     std::set<std::string> vms;
-    TimePoint at{};
   };
   enum class What : uint8_t { grow, remove, settings };
   struct Operation {
@@ -95,6 +97,9 @@ class ScaleSetKeeper {
   Result<uint32_t> base_of(const ScaleSetView& view, const Deadline& deadline);
   void remember(What what, const ScaleSetCalls::Changed& changed, std::vector<std::string> vms = {});
   bool quiet() const;  // no operation of ours runs, and the last change is long enough ago to show
+  // state_ held:
+  uint32_t staying() const;  // machines that are known and not being deleted
+  bool countable() const;    // what ended or vanished is long enough ago for a listing to show all there is
 
   const FleetContext context_;
   const model::Pool& pool_;
@@ -110,8 +115,9 @@ class ScaleSetKeeper {
   std::vector<Operation> operations_;
   std::optional<Error> failure_;  // of the last operation that was to bring machines
   TimePoint changed_at_{};
-  TimePoint repair_at_{};  // not before that
-  std::string told_;       // the last trouble of the set itself
+  TimePoint countable_at_{};  // a listing before that may still lack machines
+  TimePoint repair_at_{};     // not before that
+  std::string told_;          // the last trouble of the set itself
 };
 
 }  // namespace slipway::cloud::azure

@@ -88,14 +88,10 @@ void ScaleSetKeeper::tell(Listing& listing, const std::string& token, uint32_t c
                       .count = count,
                       .at = context_.clock.now(),
                       .error = error};
-  // A set is one machine type in all of the pool's zones; with one type that is all that was asked for.
+  // A set is one machine type in all of the pool's zones: no zone is named. With one type that is all that was asked
+  // for.
   if (pool_.machines.size() > 1) trouble.offer.machine = spec_.machine;
-  if (pool_.machines.size() <= 1 || pool_.zones.empty()) return listing.troubles.push_back(std::move(trouble));
-  for (const std::string& zone : pool_.zones) {
-    trouble.offer.zone = zone;
-    listing.troubles.push_back(trouble);
-    trouble.count = 1;  // the machines were counted with the first
-  }
+  listing.troubles.push_back(std::move(trouble));
 }
 
 void ScaleSetKeeper::tell_once(Listing& listing, const Error& error) {
@@ -118,7 +114,15 @@ void ScaleSetKeeper::look(const ScaleSetView* seen, Listing& listing, const Dead
     if (found.error().code == ErrorCode::not_found) none_left(listing, deadline);
     return add_on_the_way(nullptr, listing);
   }
-  if (auto fine = usable(*seen); !fine) return tell_once(listing, fine.error());
+  if (auto fine = usable(*seen); !fine) {
+    if (has_machines()) listing.complete = false;  // they go on running, whoever changed the set's owner
+    return tell_once(listing, fine.error());
+  }
+  if (!seen->counted) {
+    log_warning("scale_set_not_counted", {{"scale_set", spec_.name}});
+    listing.complete = false;
+    return add_on_the_way(nullptr, listing);
+  }
   follow(!seen->busy(), deadline);
   bool wanted = seen->capacity > 0;
   {
@@ -153,9 +157,7 @@ void ScaleSetKeeper::none_left(Listing& listing, const Deadline& deadline) {
   if (quiet()) {
     const std::lock_guard lock(state_);
     const Error error = failure_.value_or(Error{ErrorCode::transient, "scale set " + spec_.name + " is gone"});
-    for (const Launch& one : launches_) {
-      if (!one.unknown) tell(listing, one.token, one.missing, error);
-    }
+    for (const Launch& one : launches_) tell(listing, one.token, one.missing, error);
     launches_.clear();
     failure_.reset();
   }
@@ -184,6 +186,7 @@ void ScaleSetKeeper::follow(bool all, const Deadline& deadline) {
     }
     operations_.erase(place);
     changed_ = true;
+    countable_at_ = now + scale_set_consistency;
     for (const std::string& name : one.vms) {  // what is still there may be asked to go again
       const auto found = vms_.find(name);
       if (found != vms_.end()) found->second.deleting_until = {};
@@ -217,6 +220,8 @@ void ScaleSetKeeper::take_in(std::vector<VmView> vms, Listing& listing) {
         vm.placement = launch->placement;
       }
     }
+    // A view that doesn't tell the power says nothing new of it: what ran isn't taken for one that was never made.
+    if (view.power.empty()) view.power = vm.view.power;
     vm.view = std::move(view);
     if (!vm.lost) {
       vm.lost = loss_of(vm.view);
@@ -233,6 +238,11 @@ void ScaleSetKeeper::take_in(std::vector<VmView> vms, Listing& listing) {
     std::erase_if(launch.vms, [&](const std::string& name) { return !vms_.contains(name); });
   }
   std::erase_if(launches_, [&](const Launch& one) { return one.missing == 0 && one.vms.empty(); });
+  // What was there before this process, or vanished by itself, may be a list that lags: another one must agree.
+  const bool vanished = std::any_of(before.begin(), before.end(), [&](const auto& one) {
+    return !vms_.contains(one.first) && !deleting(one.second.view);
+  });
+  if (!listed_ || vanished) countable_at_ = now + scale_set_consistency;
   listed_ = true;
   changed_ = false;
   for (const auto& [text, what] : failed) tell(listing, "", what.first, what.second);
@@ -273,6 +283,7 @@ void ScaleSetKeeper::settle(const ScaleSetView& seen, Listing& listing, const De
   uint32_t missing = 0;
   {
     const std::lock_guard lock(state_);
+    if (!countable()) return;
     if (std::any_of(vms_.begin(), vms_.end(), [](const auto& one) { return deleting(one.second.view); })) return;
     for (const Launch& one : launches_) missing += one.missing;
     failure = failure_;
@@ -282,15 +293,21 @@ void ScaleSetKeeper::settle(const ScaleSetView& seen, Listing& listing, const De
   if (!changing.owns_lock()) return;
   // Counted anew, between two looks at the set: nobody can have changed it in between.
   const auto view = calls_.set(spec_.name, deadline);
-  if (!view || view->busy() || !quiet()) return;
+  if (!view || !view->counted || view->busy() || !quiet()) return;
   const auto vms = calls_.vms(spec_.name, deadline);
   if (!vms || std::any_of(vms->begin(), vms->end(), deleting)) return;
-  const auto there = static_cast<uint32_t>(vms->size());
+  auto there = static_cast<uint32_t>(vms->size());
+  {
+    const std::lock_guard lock(state_);
+    there = std::max(there, staying());
+  }
   uint32_t short_of = 0;
   if (view->capacity > there) {
     const auto changed = calls_.update(spec_.name, capacity_body(spec_, there), view->etag, deadline);
     if (!changed) {
       log_warning("scale_set_not_settled", {{"scale_set", spec_.name}, {"why", changed.error().message}});
+      const std::lock_guard lock(state_);
+      changed_at_ = context_.clock.now();  // not at every look
       return;
     }
     log_info("scale_set_settled", {{"scale_set", spec_.name}, {"from", view->capacity}, {"to", there}});
@@ -313,7 +330,7 @@ void ScaleSetKeeper::settle(const ScaleSetView& seen, Listing& listing, const De
     one.missing = seen_soon;
     one.count -= std::min(one.count, lost);
     told += lost;
-    if (!one.unknown) tell(listing, one.token, lost, error);
+    tell(listing, one.token, lost, error);
   }
   // Of launches that nobody remembers; unless it is what a machine left behind that was deleted by somebody else.
   if (failed && short_of > told) tell(listing, "", short_of - told, error);
@@ -343,7 +360,7 @@ void ScaleSetKeeper::correct(const ScaleSetView& seen, Listing& listing, const D
     return;
   }
   const auto view = calls_.set(spec_.name, deadline);
-  if (!view || view->busy() || view->capacity != seen.capacity || !usable(*view)) return;
+  if (!view || !view->counted || view->busy() || view->capacity != seen.capacity || !usable(*view)) return;
   const auto changed = fixed ? calls_.update(spec_.name, spec_.update_body, view->etag, deadline)
                              : calls_.remove_set(spec_.name, deadline);
   if (!changed) return passing(changed.error()) ? void() : tell_once(listing, changed.error());
