@@ -201,5 +201,21 @@ TEST(Budget, NothingIsTakenBeforeTheMomentThatWasGiven) {
   }
 }
 
+// A scale set spans zones: it can't tell which of them was short.
+TEST(Ways, ARefusalThatNamesNoZonePausesItsMachineInAllOfThem) {
+  Table table(8);
+  for (const char* machine : {"a", "b"}) {
+    for (const char* zone : {"1", "2"}) table.add_way(Market::on_demand, machine, zone);
+  }
+  table.provider = [](const Launch&) { return Table::Answer{0, {{{"a", ""}, {ErrorCode::no_capacity, "sold out"}}}}; };
+  table.want(1, {"cpu-0001"});
+  table.step();
+  table.step();
+  ASSERT_GE(table.launches.size(), 2u);
+  EXPECT_EQ(table.launches[0].offers.size(), 4u);
+  ASSERT_EQ(table.launches[1].offers.size(), 2u);
+  EXPECT_EQ(table.launches[1].offers[0].machine, "b");
+}
+
 }  // namespace
 }  // namespace slipway::engine
