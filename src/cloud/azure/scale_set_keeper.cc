@@ -181,6 +181,7 @@ Result<LaunchReceipt> ScaleSetKeeper::launch(const LaunchRequest& request, const
       if (unknown) changed_at_ = context_.clock.now();
       std::erase_if(launches_, [&](const Launch& one) { return one.token == request.token && one.unknown; });
       launches_.push_back(std::move(launch));
+      if (missing && changed) listed_ = true;  // the set is new: no machine in it is of an earlier process
       changed_ = true;
       failure_.reset();
     }
