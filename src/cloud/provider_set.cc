@@ -17,21 +17,9 @@ class ProviderSet final : public Provider {
     }
   }
 
-  // What suits the slowest of them suits all: one engine waits for each.
   Capabilities capabilities() const override {
     Capabilities all = members_.front().provider->capabilities();
-    for (size_t m = 1; m < members_.size(); ++m) {
-      const Capabilities one = members_[m].provider->capabilities();
-      all.consistency_delay = std::max(all.consistency_delay, one.consistency_delay);
-      all.launch_delay = std::max(all.launch_delay, one.launch_delay);
-      all.look_every = std::max(all.look_every, one.look_every);
-      all.terminate_batch_max = std::min(all.terminate_batch_max, one.terminate_batch_max);
-      all.names_instances_at_launch = all.names_instances_at_launch && one.names_instances_at_launch;
-      all.launch_window.quiet = std::max(all.launch_window.quiet, one.launch_window.quiet);
-      all.launch_window.longest = std::max(all.launch_window.longest, one.launch_window.longest);
-      const bool unlimited = all.api.per_second <= 0;
-      if (one.api.per_second > 0 && (unlimited || one.api.per_second < all.api.per_second)) all.api = one.api;
-    }
+    for (const ProviderOfPools& member : members_) all = most_careful(all, member.provider->capabilities());
     return all;
   }
 
@@ -133,6 +121,19 @@ class ProviderSet final : public Provider {
 };
 
 }  // namespace
+
+Capabilities most_careful(Capabilities one, const Capabilities& other) {
+  one.consistency_delay = std::max(one.consistency_delay, other.consistency_delay);
+  one.launch_delay = std::max(one.launch_delay, other.launch_delay);
+  one.look_every = std::max(one.look_every, other.look_every);
+  one.terminate_batch_max = std::min(one.terminate_batch_max, other.terminate_batch_max);
+  one.names_instances_at_launch = one.names_instances_at_launch && other.names_instances_at_launch;
+  one.launch_window.quiet = std::max(one.launch_window.quiet, other.launch_window.quiet);
+  one.launch_window.longest = std::max(one.launch_window.longest, other.launch_window.longest);
+  const bool unlimited = one.api.per_second <= 0;
+  if (other.api.per_second > 0 && (unlimited || other.api.per_second < one.api.per_second)) one.api = other.api;
+  return one;
+}
 
 std::unique_ptr<Provider> join_providers(std::vector<ProviderOfPools> members) {
   if (members.size() == 1) return std::move(members.front().provider);

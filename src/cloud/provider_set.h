@@ -15,6 +15,9 @@ struct ProviderOfPools {
   std::vector<PoolName> pools;
 };
 
+// What suits the slower of two suits both: one engine waits for each.
+Capabilities most_careful(Capabilities one, const Capabilities& other);
+
 // With one member it is that provider itself.
 std::unique_ptr<Provider> join_providers(std::vector<ProviderOfPools> members);
 

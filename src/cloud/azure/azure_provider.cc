@@ -16,6 +16,7 @@
 #include "cloud/azure/fleet.h"
 #include "cloud/azure/scale_set_fleet.h"
 #include "cloud/azure/shared_key.h"
+#include "cloud/provider_set.h"
 
 namespace slipway::cloud {
 namespace {
@@ -53,21 +54,9 @@ class AzureProvider final : public Provider {
   void add(std::unique_ptr<Fleet> fleet) { members_.emplace_back().fleet = std::move(fleet); }
   void check_with(const FleetContext& context) { check_ = std::make_unique<azure::EvidenceCheck>(context); }
 
-  // The most careful of all fleets'.
   Capabilities capabilities() const override {
     Capabilities all = members_.front().fleet->capabilities();
-    for (const Member& member : members_) {
-      const Capabilities one = member.fleet->capabilities();
-      all.consistency_delay = std::max(all.consistency_delay, one.consistency_delay);
-      all.launch_delay = std::max(all.launch_delay, one.launch_delay);
-      all.terminate_batch_max = std::min(all.terminate_batch_max, one.terminate_batch_max);
-      all.names_instances_at_launch = all.names_instances_at_launch && one.names_instances_at_launch;
-      all.launch_window.quiet = std::max(all.launch_window.quiet, one.launch_window.quiet);
-      all.launch_window.longest = std::max(all.launch_window.longest, one.launch_window.longest);
-      if (all.api.per_second == 0 || (one.api.per_second != 0 && one.api.per_second < all.api.per_second)) {
-        all.api = one.api;
-      }
-    }
+    for (const Member& member : members_) all = most_careful(all, member.fleet->capabilities());
     all.look_every = look_every;
     return all;
   }
